@@ -1,0 +1,1 @@
+"""The HTTP front: what a client sees."""

@@ -1,0 +1,112 @@
+"""Errors as JSON: `{"detail": "what is wrong and what to do"}`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from models.blocks import DoesNotFit
+from models.llama_server import LlamaServerError, LlamaServerTimeout, LlamaServerUnavailable
+
+_log = logging.getLogger(__name__)
+
+_RETRY_AFTER_SECONDS = "5"
+
+
+class TooLarge(HTTPException):
+    """More than the service takes in one request: 413."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(413, detail)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Answer every error of the service with JSON."""
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        return JSONResponse({"detail": describe(error.errors())}, 422)
+
+    @app.exception_handler(404)
+    @app.exception_handler(405)
+    async def not_served(request: Request, error: HTTPException) -> JSONResponse:
+        detail = f"{request.method} {request.url.path} is not served; /docs lists what is"
+        return JSONResponse({"detail": detail}, error.status_code, error.headers)
+
+    @app.exception_handler(DoesNotFit)
+    async def does_not_fit(_: Request, error: DoesNotFit) -> JSONResponse:
+        detail = f"{error}; shorten them or raise LLAMA_ARG_CTX_SIZE"
+        return JSONResponse({"detail": detail}, 422)
+
+    @app.exception_handler(TimeoutError)
+    @app.exception_handler(LlamaServerTimeout)
+    async def too_slow(_: Request, error: Exception) -> JSONResponse:
+        detail = (
+            "the model took too long; send fewer or shorter documents, "
+            "or raise RERANKER_TIMEOUT_SECONDS"
+        )
+        return JSONResponse({"detail": detail}, 504)
+
+    @app.exception_handler(LlamaServerUnavailable)
+    async def unavailable(_: Request, error: LlamaServerUnavailable) -> JSONResponse:
+        _log.warning("%s", error)
+        detail = "llama-server is not ready; try again in a few seconds"
+        return JSONResponse({"detail": detail}, 503, {"Retry-After": _RETRY_AFTER_SECONDS})
+
+    @app.exception_handler(LlamaServerError)
+    async def failed(_: Request, error: LlamaServerError) -> JSONResponse:
+        _log.error("%s", error)
+        return JSONResponse({"detail": "llama-server failed; see the log of the service"}, 503)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"detail": "internal error; see the log of the service"}, 500)
+
+
+class StartUpMessage:
+    """Reports a failed start-up by its message alone: a traceback does not help who configures."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, shortening one message."""
+
+        async def shortened(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                message["message"] = message["message"].strip().rpartition("\n")[2]
+            await send(message)
+
+        await self._app(scope, receive, shortened if scope["type"] == "lifespan" else send)
+
+
+def describe(errors: Sequence[Any]) -> str:
+    """One sentence for each field that pydantic refused, naming the field."""
+    sentences = {_field(error["loc"]): _problem(error) for error in errors}
+    return "; ".join(f"{field}: {problem}" for field, problem in sentences.items())
+
+
+def _field(location: Sequence[str | int]) -> str:
+    # A location starts with "body" and, where the body chooses it, the name of the dialect.
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]" if path else ""
+        elif part not in ("body", "jina", "tei"):
+            path += f".{part}"
+    return path.removeprefix(".") or "body"
+
+
+def _problem(error: Any) -> str:
+    kind, message = error["type"], error["msg"]
+    if kind == "json_invalid":
+        return f"malformed JSON at character {error['loc'][-1]}: {error['ctx']['error']}"
+    if kind.startswith(("model_", "union_tag")):
+        return "must be a JSON object, sent with Content-Type: application/json"
+    return str(message[:1].lower() + message[1:])

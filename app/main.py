@@ -1,0 +1,45 @@
+"""The application: `uvicorn --factory app.main:create_app`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app import jina, rerank, status
+from app.errors import StartUpMessage, add_error_handlers
+from app.service import Service
+from app.settings import Settings
+from models.llama_server import LlamaServer
+from models.projector import Projector
+from models.prompt import SpecialTokens
+from models.readout import EmbeddingReadout
+from models.rerank import Limits, Reranker
+
+
+def create_app() -> FastAPI:
+    """Build the app from the environment; start-up fails if no request could be answered."""
+    settings = Settings()
+    app = FastAPI(
+        title="jina-reranker", description="Reranking with jina-reranker-v3.", lifespan=_lifespan
+    )
+    app.state.settings = settings
+    app.add_middleware(StartUpMessage)
+    add_error_handlers(app)
+    for module in (rerank, jina, status):
+        app.include_router(module.router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings: Settings = app.state.settings
+    projector = Projector.load(settings.projector_path)
+    limits = Limits(settings.max_query_tokens, settings.max_document_tokens)
+    async with LlamaServer(settings.llama_server_url, settings.timeout_seconds) as server:
+        tokens = await SpecialTokens.of(server)
+        readout = await EmbeddingReadout.connect(server, probe=tokens.embed)
+        reranker = await Reranker.connect(server, readout, projector, tokens, limits)
+        app.state.service = Service(settings, server, reranker)
+        yield

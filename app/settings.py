@@ -1,0 +1,31 @@
+"""Settings of the front, read from the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import AliasChoices, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every field is an environment variable, upper case, prefixed with RERANKER_."""
+
+    model_config = SettingsConfigDict(env_prefix="RERANKER_", env_ignore_empty=True)
+
+    model: str = Field("jina-reranker-v3", description="name that answers carry")
+    projector: Path | None = Field(None, description="projector file; default: the model's own")
+    device: str = Field("unknown", description="where llama-server computes, as it reports it")
+    max_documents: int = Field(1024, ge=1, description="documents of one request")
+    max_body_bytes: int = Field(32 * 2**20, ge=1, description="bytes of one request body")
+    max_query_tokens: int = Field(512, ge=1, description="a query is truncated to this")
+    max_document_tokens: int = Field(2048, ge=1, description="a document is truncated to this")
+    timeout_seconds: float = Field(300, gt=0, description="longest that one request may take")
+    llama_server_url: str = Field(
+        "http://127.0.0.1:8081", validation_alias=AliasChoices("LLAMA_SERVER_URL")
+    )
+
+    @property
+    def projector_path(self) -> Path:
+        """The projector file, by default in the model's folder under weights/."""
+        return self.projector or Path("weights") / self.model / "projector.safetensors"

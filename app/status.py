@@ -1,0 +1,49 @@
+"""What is running: health and the model list."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from app.service import ServiceDependency
+
+router = APIRouter(tags=["status"])
+
+
+class Health(BaseModel):
+    """A service that is ready."""
+
+    status: Literal["ok"] = "ok"
+    model: str
+    device: str
+
+
+class Model(BaseModel):
+    """A model that can be asked for."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "jina-reranker"
+
+
+class ModelList(BaseModel):
+    """The one model served."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+@router.get("/health", responses={503: {"description": "llama-server is not ready"}})
+async def health(service: ServiceDependency) -> Health:
+    """Whether a request would be answered now."""
+    await service.server.check_health()
+    return Health(model=service.settings.model, device=service.settings.device)
+
+
+@router.get("/v1/models")
+async def models(service: ServiceDependency) -> ModelList:
+    """The model served, in the format of OpenAI."""
+    return ModelList(data=[Model(id=service.settings.model)])

@@ -1,0 +1,1 @@
+"""The reranker: everything the model needs, importable without the HTTP front."""

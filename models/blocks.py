@@ -1,0 +1,34 @@
+"""Which documents share a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MAX_DOCUMENTS_PER_BLOCK = 125
+
+
+class DoesNotFit(ValueError):
+    """A prompt with one document is longer than what llama-server can take at once."""
+
+
+def plan_blocks(lengths: Sequence[int], capacity: int) -> list[range]:
+    """Split documents of `lengths` tokens, in order, into blocks of at most `capacity` tokens.
+
+    A block closes at 125 documents or when the next document would not fit. Raises `DoesNotFit`
+    if one document alone is longer than `capacity`.
+    """
+    blocks: list[range] = []
+    start = used = 0
+    for i, length in enumerate(lengths):
+        if length > capacity:
+            raise DoesNotFit(
+                f"document {i} needs {length:,} tokens and {max(capacity, 0):,} are left "
+                "beside the query and the instruction"
+            )
+        if used + length > capacity or i - start == MAX_DOCUMENTS_PER_BLOCK:
+            blocks.append(range(start, i))
+            start, used = i, 0
+        used += length
+    if lengths:
+        blocks.append(range(start, len(lengths)))
+    return blocks

@@ -1,0 +1,131 @@
+"""Async client of the llama-server HTTP API, the few calls a reranker needs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import Any
+
+import httpx
+import orjson
+
+_CONNECT_TIMEOUT_SECONDS = 5.0
+# llama-server closes idle connections after 5 s; leave them earlier than it does.
+_KEEPALIVE_SECONDS = 4.0
+
+
+class LlamaServerError(Exception):
+    """llama-server refused a call or answered something unexpected."""
+
+
+class LlamaServerUnavailable(LlamaServerError):
+    """llama-server cannot be reached or is still loading its model."""
+
+
+class LlamaServerTimeout(LlamaServerError):
+    """llama-server took longer than the time-out."""
+
+
+class LlamaServer:
+    """Client of one llama-server. Every method raises `LlamaServerError` when a call fails."""
+
+    def __init__(self, url: str, timeout_seconds: float) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url,
+            timeout=httpx.Timeout(timeout_seconds, connect=_CONNECT_TIMEOUT_SECONDS),
+            limits=httpx.Limits(max_connections=None, keepalive_expiry=_KEEPALIVE_SECONDS),
+            trust_env=False,
+        )
+
+    async def __aenter__(self) -> LlamaServer:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.aclose()
+
+    async def check_health(self) -> None:
+        """Return if the model is loaded; raise `LlamaServerUnavailable` if not."""
+        await self._call("GET", "/health")
+
+    async def context_size(self) -> int:
+        """Tokens that one slot of the server can hold."""
+        props = await self._call("GET", "/props")
+        return int(props["default_generation_settings"]["n_ctx"])
+
+    async def tokenize(self, content: Sequence[str | int]) -> list[int]:
+        """Token ids of strings and ids mixed; the strings are plain text, never special tokens."""
+        body = {"content": content, "add_special": False, "parse_special": False}
+        # A request may carry megabytes of text, too much to encode on the event loop.
+        encoded = await asyncio.to_thread(orjson.dumps, body)
+        tokens: list[int] = (await self._call("POST", "/tokenize", encoded))["tokens"]
+        return tokens
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        """Text of token ids; an incomplete last character becomes U+FFFD."""
+        body = orjson.dumps({"tokens": ids})
+        content: str = (await self._call("POST", "/detokenize", body))["content"]
+        return content
+
+    async def special_token(self, text: str) -> int:
+        """Id of the special token written `text`; `LlamaServerError` if the model has none."""
+        body = orjson.dumps({"content": text, "add_special": False, "parse_special": True})
+        ids = (await self._call("POST", "/tokenize", body))["tokens"]
+        if len(ids) != 1:
+            raise LlamaServerError(
+                f"the model of llama-server has no special token {text}: "
+                "is this GGUF a jina-reranker-v3?"
+            )
+        return int(ids[0])
+
+    @asynccontextmanager
+    async def embedding(self, ids: Sequence[int]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Stream the JSON answer of `/embedding` for a prompt of token ids."""
+        body = orjson.dumps({"content": ids})
+        headers = {"Content-Type": "application/json"}
+        with _errors_of_httpx():
+            async with self._client.stream(
+                "POST", "/embedding", content=body, headers=headers
+            ) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise _error_of(response)
+                yield response.aiter_bytes()
+
+    async def _call(self, method: str, path: str, body: bytes | None = None) -> Any:
+        headers = {"Content-Type": "application/json"}
+        with _errors_of_httpx():
+            response = await self._client.request(method, path, content=body, headers=headers)
+        if response.is_error:
+            raise _error_of(response)
+        try:
+            return orjson.loads(response.content)
+        except orjson.JSONDecodeError as error:
+            raise LlamaServerError(f"llama-server answered {path} with invalid JSON") from error
+
+
+@contextmanager
+def _errors_of_httpx() -> Iterator[None]:
+    """Turn the errors of httpx into those of this module."""
+    try:
+        yield
+    except (httpx.ReadTimeout, httpx.WriteTimeout, httpx.PoolTimeout) as error:
+        raise LlamaServerTimeout("llama-server did not answer in time") from error
+    except httpx.HTTPError as error:
+        raise LlamaServerUnavailable(f"llama-server cannot be reached: {error}") from error
+
+
+def _error_of(response: httpx.Response) -> LlamaServerError:
+    try:
+        message = orjson.loads(response.content)["error"]["message"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        message = f"HTTP status {response.status_code}"
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        return LlamaServerUnavailable(f"llama-server is not ready: {message}")
+    return LlamaServerError(f"llama-server answered: {message}")

@@ -1,0 +1,62 @@
+"""The prompt of jina-reranker-v3, as text between special token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from models.llama_server import LlamaServer
+
+# The model was trained on these exact words; any change changes the scores.
+_SYSTEM = (
+    "system\n"
+    "You are a search relevance expert who can determine a ranking of the passages based on how "
+    "relevant they are to the query. If the query is a question, how relevant a passage is "
+    "depends on how well it answers the question. If not, try to analyze the intent of the query "
+    "and assess how well each passage satisfies the intent. If an instruction is provided, you "
+    "should follow the instruction when determining the ranking."
+)
+
+Segments = list[str | int]
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """Ids of the special tokens of the prompt."""
+
+    im_start: int
+    im_end: int
+    embed: int
+    rerank: int
+
+    @classmethod
+    async def of(cls, server: LlamaServer) -> SpecialTokens:
+        """Look the ids up in the model; `LlamaServerError` if it lacks one."""
+        return cls(
+            im_start=await server.special_token("<|im_start|>"),
+            im_end=await server.special_token("<|im_end|>"),
+            embed=await server.special_token("<|embed_token|>"),
+            rerank=await server.special_token("<|rerank_token|>"),
+        )
+
+
+def prompt_segments(
+    tokens: SpecialTokens, query: str, documents: Sequence[str], instruction: str | None = None
+) -> Segments:
+    """One block's prompt up to its rerank token, as a mixed array for `/tokenize`.
+
+    Text between two special tokens stays one string, since BPE merges across its parts. What the
+    reference sends after the rerank token is left out: no earlier position of a causal model
+    can see it.
+    """
+    text = (
+        f"user\nI will provide you with {len(documents)} passages, each indicated by a numerical "
+        f"identifier. Rank the passages based on their relevance to query: {query}\n"
+    )
+    if instruction:
+        text += f"<instruct>\n{instruction}\n</instruct>\n"
+    segments: Segments = [tokens.im_start, _SYSTEM, tokens.im_end, "\n", tokens.im_start]
+    for i, document in enumerate(documents):
+        segments += [f'{text}<passage id="{i}">\n{document}', tokens.embed]
+        text = "\n</passage>\n"
+    return [*segments, f"{text}<query>\n{query}", tokens.rerank]

@@ -1,0 +1,182 @@
+"""The reranker: a query and its documents to relevance scores."""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.blocks import DoesNotFit, plan_blocks
+from models.llama_server import LlamaServer
+from models.projector import Projector, Vectors, cosine
+from models.prompt import SpecialTokens, prompt_segments
+from models.readout import HiddenStates, Readout
+
+# A text can take a few tokens more inside the prompt than alone, where BPE merges differ.
+_SEAM_TOKENS = 4
+
+
+class ConfigurationError(ValueError):
+    """Model, projector and llama-server settings do not fit each other."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Tokens that a query and a document are truncated to."""
+
+    query_tokens: int = 512
+    document_tokens: int = 2048
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Relevance scores, float32 [documents] in -1…1, and the tokens the model read for them."""
+
+    scores: NDArray[np.float32]
+    prompt_tokens: int
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """What a prompt is made of, truncated, with the tokens it may take."""
+
+    query: str
+    instruction: str
+    documents: list[str]
+    fixed_tokens: int
+    document_tokens: list[int]
+
+
+class Reranker:
+    """jina-reranker-v3 over one llama-server. Made by `connect`."""
+
+    def __init__(
+        self,
+        server: LlamaServer,
+        readout: Readout,
+        projector: Projector,
+        tokens: SpecialTokens,
+        limits: Limits,
+    ) -> None:
+        self._server = server
+        self._readout = readout
+        self._projector = projector
+        self._tokens = tokens
+        self._limits = limits
+        self._template_tokens = 0
+        self._passage_tokens = 0
+
+    @classmethod
+    async def connect(
+        cls,
+        server: LlamaServer,
+        readout: Readout,
+        projector: Projector,
+        tokens: SpecialTokens,
+        limits: Limits,
+    ) -> Reranker:
+        """Check that the parts fit each other, before a request has to fail.
+
+        Raises `ConfigurationError` with the numbers and the setting to change.
+        """
+        if projector.hidden_size != readout.hidden_size:
+            raise ConfigurationError(
+                f"the projector takes hidden states of size {projector.hidden_size}, the model "
+                f"has size {readout.hidden_size}: they belong to different models"
+            )
+        reranker = cls(server, readout, projector, tokens, limits)
+        await reranker._measure_template()
+        return reranker
+
+    async def _measure_template(self) -> None:
+        # A space for an instruction counts its tags; 111 passages have ids of every length.
+        empty = await self._server.tokenize(prompt_segments(self._tokens, "", [], " "))
+        many = await self._server.tokenize(prompt_segments(self._tokens, "", [""] * 111, " "))
+        two_digits = await self._server.tokenize(prompt_segments(self._tokens, "", [""] * 110, " "))
+        self._template_tokens = len(empty) + _SEAM_TOKENS
+        self._passage_tokens = len(many) - len(two_digits) + _SEAM_TOKENS
+        query, document = self._limits.query_tokens, self._limits.document_tokens
+        needed = self._template_tokens + 2 * query + self._passage_tokens + document
+        if needed > self._readout.max_tokens:
+            raise ConfigurationError(
+                f"llama-server takes {self._readout.max_tokens:,} tokens at once, but "
+                f"{needed:,} are needed: {self._template_tokens:,} for the template, "
+                f"twice {query:,} for the query and {needed - self._template_tokens - 2 * query:,} "
+                "for a document. "
+                f"Raise LLAMA_ARG_CTX_SIZE to at least {needed} or lower "
+                "RERANKER_MAX_DOCUMENT_TOKENS."
+            )
+
+    async def rerank(
+        self, query: str, documents: Sequence[str], instruction: str | None = None
+    ) -> Ranking:
+        """Score each of `documents` against `query`, as the reference implementation does.
+
+        Raises `DoesNotFit` if query and instruction leave no room for a document, and
+        `LlamaServerError` if llama-server fails.
+        """
+        if not documents:
+            return Ranking(np.empty(0, np.float32), 0)
+        texts = await self._truncate(query, instruction or "", documents)
+        prompts = await self._prompts(texts)
+        states = [await self._read(prompt) for prompt in prompts]
+        scores = await asyncio.to_thread(self._score, states)
+        return Ranking(scores, sum(len(prompt) for prompt in prompts))
+
+    async def _truncate(self, query: str, instruction: str, documents: Sequence[str]) -> _Texts:
+        texts = await asyncio.to_thread(_normalize, [query, instruction, *documents])
+        # One call counts them all: the embed token keeps neighbours from merging.
+        separator = self._tokens.embed
+        ids = np.array(await self._server.tokenize([s for t in texts for s in (t, separator)]))
+        ends = np.flatnonzero(ids == separator)
+        starts = np.concatenate(([0], ends[:-1] + 1))
+        lengths = (ends - starts).tolist()
+        limits = [self._limits.query_tokens, lengths[1]]
+        limits += [self._limits.document_tokens] * len(documents)
+        for i, (start, length, limit) in enumerate(zip(starts, lengths, limits, strict=True)):
+            if length > limit:
+                texts[i] = await self._server.detokenize(ids[start : start + limit].tolist())
+                lengths[i] = limit
+        fixed = self._template_tokens + 2 * lengths[0] + lengths[1]
+        return _Texts(texts[0], texts[1], texts[2:], fixed, lengths[2:])
+
+    async def _prompts(self, texts: _Texts) -> list[list[int]]:
+        lengths = [length + self._passage_tokens for length in texts.document_tokens]
+        blocks = plan_blocks(lengths, self._readout.max_tokens - texts.fixed_tokens)
+        return [prompt for block in blocks for prompt in await self._tokenize(texts, block)]
+
+    async def _tokenize(self, texts: _Texts, block: range) -> list[list[int]]:
+        """Token ids of one block, or of its halves should it come out longer than planned."""
+        documents = texts.documents[block.start : block.stop]
+        segments = prompt_segments(self._tokens, texts.query, documents, texts.instruction)
+        ids = await self._server.tokenize(segments)
+        if len(ids) <= self._readout.max_tokens:
+            return [ids]
+        if len(block) == 1:
+            raise DoesNotFit(f"document {block.start} needs {len(ids):,} tokens with its query")
+        middle = len(block) // 2
+        return [
+            *await self._tokenize(texts, block[:middle]),
+            *await self._tokenize(texts, block[middle:]),
+        ]
+
+    async def _read(self, ids: list[int]) -> HiddenStates:
+        """Hidden states of one prompt: a row for each document, then the query's."""
+        positions = np.flatnonzero(np.array(ids) == self._tokens.embed).tolist()
+        return await self._readout.hidden_states(ids, [*positions, len(ids) - 1])
+
+    def _score(self, states: Sequence[HiddenStates]) -> Vectors:
+        vectors = [self._projector(block) for block in states]
+        # A block counts as much as its best document, mapped from -1…1 to 0…1 and never quite 0.
+        weights = [(1 + cosine(block[:-1], block[-1]).max()) / 2 + 1e-9 for block in vectors]
+        query = np.average([block[-1] for block in vectors], axis=0, weights=weights)
+        return cosine(np.concatenate([block[:-1] for block in vectors]), query.astype(np.float32))
+
+
+def _normalize(texts: Sequence[str]) -> list[str]:
+    """NFC, as the model's own tokenizer does before it splits text and llama-server does not."""
+    return [unicodedata.normalize("NFC", text) for text in texts]

@@ -1,0 +1,223 @@
+#!/usr/bin/env bash
+# Boots llama-server with the model, waits until it is ready, then runs the HTTP front beside it.
+set -euo pipefail
+
+usage() {
+  cat <<'HELP'
+Usage: ./start.sh [--help]
+
+Serves a reranker on RERANKER_HOST:RERANKER_PORT. Settings are environment variables:
+
+  RERANKER_MODEL       name; picks weights/<name>/               (jina-reranker-v3)
+  RERANKER_QUANT       which GGUF of that folder, such as Q8_0   (the newest)
+  RERANKER_GGUF        GGUF file, instead of the folder's
+  RERANKER_PROJECTOR   projector file, instead of the folder's
+  RERANKER_DOWNLOAD    1: download weights that are missing      (0)
+  RERANKER_HOST        address to listen on                      (127.0.0.1)
+  RERANKER_PORT        port to listen on                         (7998)
+  RERANKER_LOG_DIR     folder for the log of llama-server        (standard error)
+  LLAMA_SERVER_BIN     llama-server to run                       (found on PATH, else embedded)
+  LLAMA_SERVER_PORT    its port on 127.0.0.1                     (8081)
+  LLAMA_SERVER_URL     a llama-server that runs already; none is started
+  LLAMA_ARG_...        any option of llama-server under its documented variable
+
+Exit status: 0 after TERM or INT, 1 if start-up fails, else that of the front.
+README.md lists the settings of the front.
+HELP
+}
+
+HOME_DIR=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
+readonly HOME_DIR
+readonly MODEL=${RERANKER_MODEL:-jina-reranker-v3}
+readonly HOST=${RERANKER_HOST:-127.0.0.1} PORT=${RERANKER_PORT:-7998}
+readonly LLAMA_PORT=${LLAMA_SERVER_PORT:-8081}
+readonly LONGEST_DELAY=30
+front=''
+llama=''
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+  printf 'start.sh: %s\n' "$*" >&2
+  exit 1
+}
+
+find_python() {
+  if [[ -x $HOME_DIR/.venv/bin/python ]]; then
+    say "$HOME_DIR/.venv/bin/python"
+  else
+    command -v python3 || fail "python3 is missing; install Python 3.10 or newer"
+  fi
+}
+
+newest_gguf() {
+  # Names of weights are ours or the hub's, never with a newline.
+  # shellcheck disable=SC2012
+  ls -t "weights/$MODEL"/*"${RERANKER_QUANT:-}".gguf 2>/dev/null | head -n 1
+}
+
+find_weights() {
+  [[ $MODEL =~ ^[A-Za-z0-9][A-Za-z0-9._-]*$ ]] ||
+    fail "RERANKER_MODEL is a name such as jina-reranker-v3, not '$MODEL'"
+  local download=(models.download "$MODEL" ${RERANKER_QUANT:+--quant "$RERANKER_QUANT"})
+  gguf=${RERANKER_GGUF:-$(newest_gguf)}
+  projector=${RERANKER_PROJECTOR:-weights/$MODEL/projector.safetensors}
+  if [[ ${RERANKER_DOWNLOAD:-0} == 1 && ! (-f $gguf && -f $projector) ]]; then
+    "$python" -m "${download[@]}" || fail "the weights could not be downloaded"
+    gguf=${RERANKER_GGUF:-$(newest_gguf)}
+  fi
+  [[ -f $projector && (-n ${LLAMA_SERVER_URL:-} || -f $gguf) ]] || fail "no weights:" \
+    "${gguf:-weights/$MODEL/*${RERANKER_QUANT:-}.gguf} or $projector is missing. Get them with:
+  python -m ${download[*]}"
+}
+
+find_llama_server() {
+  if [[ -n ${LLAMA_SERVER_BIN:-} ]]; then
+    server=("$LLAMA_SERVER_BIN")
+    command -v "$LLAMA_SERVER_BIN" >/dev/null || fail "LLAMA_SERVER_BIN=$LLAMA_SERVER_BIN cannot be run"
+  elif command -v llama-server >/dev/null; then
+    server=(llama-server)
+  elif [[ -x /app/llama-server ]]; then
+    server=(/app/llama-server)
+  elif "$python" -c 'import xllamacpp' 2>/dev/null; then
+    server=("$python" -m models.embedded_server)
+  else
+    fail "no llama-server found. Install llama.cpp and put llama-server on the PATH or in" \
+      "LLAMA_SERVER_BIN, or install the embedded one: pip install xllamacpp"
+  fi
+}
+
+find_device() {
+  device=$("${server[@]}" --list-devices 2>/dev/null |
+    sed -nE 's/^ +([A-Za-z]+)[0-9]*: .*/\L\1/p' | head -n 1) || true
+  if [[ -z $device || ${LLAMA_ARG_N_GPU_LAYERS:-} == 0 || ${LLAMA_ARG_DEVICE:-} == none ]]; then
+    device=cpu
+  fi
+}
+
+check_port() {
+  if (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; then
+    fail "port $2 on $1 is in use; stop what listens there or set $3"
+  fi
+}
+
+start_llama_server() {
+  # The embedding readout needs a whole prompt in one physical batch.
+  local context=${LLAMA_ARG_CTX_SIZE:-4096}
+  local command=("${server[@]}" --model "$gguf" --host 127.0.0.1 --port "$LLAMA_PORT"
+    -ngl "${LLAMA_ARG_N_GPU_LAYERS:-99}" --embeddings --pooling none
+    --ctx-size "$context" --batch-size "${LLAMA_ARG_BATCH:-$context}"
+    --ubatch-size "${LLAMA_ARG_UBATCH:-$context}" --parallel "${LLAMA_ARG_N_PARALLEL:-1}"
+    --verbosity "${LLAMA_ARG_LOG_VERBOSITY:-2}")
+  say "Starting llama-server..."
+  if [[ -n ${RERANKER_LOG_DIR:-} ]]; then
+    "${command[@]}" >>"$RERANKER_LOG_DIR/llama-server.log" 2>&1 &
+  else
+    "${command[@]}" >&2 &
+  fi
+  llama=$!
+}
+
+is_healthy() { curl -fsS -o /dev/null --max-time 5 "$LLAMA_SERVER_URL/health" 2>/dev/null; }
+
+wait_for_llama_server() {
+  local waited=0
+  until is_healthy; do
+    if [[ -n $llama ]]; then
+      running "$llama" || fail "llama-server ended before it was ready;" \
+        "its last words are ${RERANKER_LOG_DIR:+in $RERANKER_LOG_DIR/llama-server.log}${RERANKER_LOG_DIR:-above}"
+    elif ((waited++ >= 120)); then
+      fail "no llama-server answers at $LLAMA_SERVER_URL; start it or unset LLAMA_SERVER_URL"
+    fi
+    pause 0.5
+  done
+  say "llama-server is ready!"
+}
+
+start_front() {
+  say "Starting uvicorn..."
+  "$python" -m uvicorn --factory app.main:create_app --host "$HOST" --port "$PORT" \
+    --no-server-header --timeout-graceful-shutdown 5 &
+  front=$!
+}
+
+running() { kill -0 "$1" 2>/dev/null; }
+
+# Unlike sleep alone, lets a signal through at once.
+pause() {
+  sleep "$1" &
+  wait $! || true
+}
+
+# Ends the front first, so that requests under way can still finish; at most 9 s in all.
+stop() {
+  trap '' TERM INT
+  end "$front" 60
+  end "$llama" 20
+  exit "$1"
+}
+
+# Ends process $1, the hard way after $2 tenths of a second.
+end() {
+  [[ -n $1 ]] || return 0
+  kill -TERM "$1" 2>/dev/null || return 0
+  local i
+  for ((i = 0; i < $2; i++)); do
+    running "$1" || return 0
+    sleep 0.1
+  done
+  kill -KILL "$1" 2>/dev/null || true
+}
+
+supervise() {
+  local delay=1 started status
+  while true; do
+    started=$SECONDS
+    if running "$front" && { [[ -z $llama ]] || running "$llama"; }; then
+      # shellcheck disable=SC2086 # empty where llama-server is not ours
+      wait -n "$front" $llama || true
+    fi
+    if ! running "$front"; then
+      status=0
+      wait "$front" || status=$?
+      say "uvicorn ended with status $status" >&2
+      stop "$status"
+    fi
+    ((SECONDS - started > LONGEST_DELAY)) && delay=1
+    say "llama-server ended; starting it again in $delay s" >&2
+    pause "$delay"
+    delay=$((delay * 2 > LONGEST_DELAY ? LONGEST_DELAY : delay * 2))
+    start_llama_server
+  done
+}
+
+main() {
+  case ${1:-} in
+    '') ;;
+    -h | --help) usage && exit ;;
+    *) usage >&2 && exit 2 ;;
+  esac
+  command -v curl >/dev/null || fail "curl is missing; install it"
+  # Paths in settings are relative to where the user stands.
+  [[ -z ${RERANKER_GGUF:-} ]] || RERANKER_GGUF=$(realpath -m "$RERANKER_GGUF")
+  [[ -z ${RERANKER_PROJECTOR:-} ]] || RERANKER_PROJECTOR=$(realpath -m "$RERANKER_PROJECTOR")
+  cd "$HOME_DIR"
+  python=$(find_python)
+  find_weights
+  check_port "$HOST" "$PORT" RERANKER_PORT
+  trap 'stop 0' TERM INT
+  trap 'stop $?' EXIT
+  if [[ -z ${LLAMA_SERVER_URL:-} ]]; then
+    find_llama_server
+    find_device
+    check_port 127.0.0.1 "$LLAMA_PORT" LLAMA_SERVER_PORT
+    export LLAMA_SERVER_URL=http://127.0.0.1:$LLAMA_PORT RERANKER_DEVICE=$device
+    start_llama_server
+  fi
+  export RERANKER_MODEL=$MODEL RERANKER_PROJECTOR=$projector
+  wait_for_llama_server
+  start_front
+  supervise
+}
+
+main "$@"

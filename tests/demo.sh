@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Serves the demo model in the foreground and, once it is up, prints a request to try.
+set -euo pipefail
+
+url=http://127.0.0.1:${RERANKER_PORT:-7998}
+
+announce() {
+  until curl -fs -o /dev/null "$url/health"; do sleep 0.3; done
+  cat <<HELP
+
+The demo is up. Its weights are RANDOM: it shows the service, not good rankings.
+Try it from another terminal, or open $url/docs:
+
+  curl $url/rerank -H 'Content-Type: application/json' -d '{
+    "query": "내일 회의 일정",
+    "documents": ["오늘 점심은 김치찌개를 먹었다", "내일 오후 2시에 품질 미팅이 있습니다"]}'
+
+Ctrl-C stops it.
+HELP
+}
+
+announce &
+announcer=$!
+trap 'kill "$announcer" 2>/dev/null || true' EXIT
+RERANKER_MODEL=demo ./start.sh

@@ -1,0 +1,126 @@
+"""A small random reranker of the real architecture: same prompt, same files, same code path."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from models.export import Qwen3Config, write_gguf, write_projector
+
+CONFIG = Qwen3Config(
+    hidden_size=64,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    num_key_value_heads=2,
+    head_dim=32,
+    intermediate_size=128,
+)
+SPECIAL_TOKENS = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|embed_token|>",
+    "<|rerank_token|>",
+]
+_VOCABULARY_SIZE = 800
+_CORPUS = [
+    "You are a search relevance expert who can determine a ranking of the passages.",
+    "I will provide you with passages, each indicated by a numerical identifier.",
+    'Rank the passages based on their relevance to query: <passage id="0">\n</passage>\n<query>',
+    "내일 오후 2시에 품질 미팅이 있습니다. 오늘 점심은 김치찌개를 먹었다. 내일 회의 일정",
+    "الاجتماع غدا في الساعة الثانية بعد الظهر",
+    "The kitchen serves soup at noon, and the meeting about quality starts at two.",
+]
+# The pre-tokenizer pattern of Qwen2 and Qwen3, an interface of the model as the prompt is.
+_QWEN2_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+@dataclass(frozen=True)
+class TinyModel:
+    """Weights (float32, Hugging Face names), projector matrices and tokenizer of one model."""
+
+    config: Qwen3Config
+    tensors: dict[str, NDArray[np.float32]]
+    projector: tuple[NDArray[np.float32], NDArray[np.float32]]
+    tokenizer: Tokenizer
+
+    def write(self, folder: Path) -> None:
+        """Write `model.gguf` and `projector.safetensors` into `folder`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tokenizer: dict[str, Any] = json.loads(self.tokenizer.to_str())
+        write_gguf(folder / "model.gguf", self.config, self.tensors, tokenizer)
+        write_projector(folder / "projector.safetensors", *self.projector)
+
+
+def train_tokenizer() -> Tokenizer:
+    """Train a byte-level BPE with Qwen's normalizer and pre-tokenizer on a few sentences."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_QWEN2_PATTERN), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    size = _VOCABULARY_SIZE - len(SPECIAL_TOKENS)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, initial_alphabet=sorted(alphabet), show_progress=False
+    )
+    tokenizer.train_from_iterator(_CORPUS, trainer)
+    tokenizer.add_special_tokens(SPECIAL_TOKENS)
+    return tokenizer
+
+
+def make(config: Qwen3Config = CONFIG, seed: int = 0) -> TinyModel:
+    """Draw a model from `seed`; wide weights make its scores depend on every token."""
+    tokenizer = train_tokenizer()
+    random = np.random.default_rng(seed)
+
+    def matrix(rows: int, columns: int, gain: float = 1.0) -> NDArray[np.float32]:
+        scale = gain / np.sqrt(columns)
+        values: NDArray[np.float32] = random.standard_normal((rows, columns), np.float32)
+        return values * np.float32(scale)
+
+    def norm(size: int) -> NDArray[np.float32]:
+        return random.uniform(0.5, 1.5, size).astype(np.float32)
+
+    hidden, head = config.hidden_size, config.head_dim
+    queries = config.num_attention_heads * head
+    keys = config.num_key_value_heads * head
+    tensors = {"model.embed_tokens.weight": matrix(tokenizer.get_vocab_size(), hidden)}
+    for i in range(config.num_hidden_layers):
+        layer = f"model.layers.{i}."
+        tensors |= {
+            layer + "input_layernorm.weight": norm(hidden),
+            layer + "self_attn.q_proj.weight": matrix(queries, hidden, 2.0),
+            layer + "self_attn.k_proj.weight": matrix(keys, hidden, 2.0),
+            layer + "self_attn.v_proj.weight": matrix(keys, hidden),
+            layer + "self_attn.o_proj.weight": matrix(hidden, queries),
+            layer + "self_attn.q_norm.weight": norm(head),
+            layer + "self_attn.k_norm.weight": norm(head),
+            layer + "post_attention_layernorm.weight": norm(hidden),
+            layer + "mlp.gate_proj.weight": matrix(config.intermediate_size, hidden),
+            layer + "mlp.up_proj.weight": matrix(config.intermediate_size, hidden),
+            layer + "mlp.down_proj.weight": matrix(hidden, config.intermediate_size),
+        }
+    tensors["model.norm.weight"] = norm(hidden)
+    projector = (matrix(hidden // 2, hidden), matrix(hidden // 2, hidden // 2))
+    return TinyModel(config, tensors, projector, tokenizer)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where to write model.gguf and the projector")
+    make().write(parser.parse_args().folder)
