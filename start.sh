@@ -53,7 +53,7 @@ find_python() {
 newest_gguf() {
   # Names of weights are ours or the hub's, never with a newline.
   # shellcheck disable=SC2012
-  ls -t "weights/$MODEL"/*"${RERANKER_QUANT:-}".gguf 2>/dev/null | head -n 1
+  ls -t "weights/$MODEL"/*"${RERANKER_QUANT:-}".gguf 2>/dev/null | head -n 1 || true
 }
 
 find_weights() {

@@ -56,7 +56,7 @@ class EmbeddingReadout:
             rows = await _rows(answer, positions, expected=len(ids))
         if any(len(row) != self.hidden_size for row in rows):
             raise LlamaServerError("llama-server sent hidden states of another size than before")
-        states = np.array(rows, np.float32).reshape(len(rows), self.hidden_size)
+        states = np.array(rows, np.float32)
         if not np.isfinite(states).all():
             raise LlamaServerError("llama-server sent hidden states that are not finite numbers")
         return states
@@ -79,14 +79,13 @@ async def _max_tokens(server: LlamaServer, probe: int) -> int:
 
 async def _rows(
     answer: AsyncIterator[bytes], positions: Iterable[int], expected: int
-) -> list[list[float]]:
+) -> list[HiddenStates]:
     """Rows at `positions` out of a streamed `[{"index":0,"embedding":[[…],[…]]}]`.
 
-    Every row ends with `]`, so rows are counted by it, and only those asked for become Python
-    floats. Raises `LlamaServerError` unless `expected` rows come.
+    Every row ends with `]`, so rows are counted by it, and only those asked for are parsed. Raises `LlamaServerError` unless `expected` rows come.
     """
     wanted = set(positions)
-    rows: list[list[float]] = []
+    rows: list[HiddenStates] = []
     count = 0
     rest = b""
     async for chunk in answer:
@@ -106,9 +105,10 @@ async def _rows(
     return rows
 
 
-def _floats(row: bytes) -> list[float]:
+def _floats(row: bytes) -> HiddenStates:
     try:
-        values: list[float] = orjson.loads(row)
-    except orjson.JSONDecodeError as error:
-        raise LlamaServerError("llama-server sent a hidden state that is not JSON") from error
-    return values
+        return np.array(orjson.loads(row), np.float32)
+    except (orjson.JSONDecodeError, TypeError, ValueError) as error:
+        raise LlamaServerError(
+            "llama-server sent a hidden state that is no list of numbers"
+        ) from error

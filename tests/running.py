@@ -1,0 +1,132 @@
+"""Run the service as a user does: start.sh in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parents[1]
+START_UP_SECONDS = 60.0
+
+# Full precision, so that scores can be compared with the reference.
+EXACT = {
+    "LLAMA_ARG_FLASH_ATTN": "off",
+    "LLAMA_ARG_CACHE_TYPE_K": "f32",
+    "LLAMA_ARG_CACHE_TYPE_V": "f32",
+    "LLAMA_ARG_CTX_SIZE": "4096",
+}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = START_UP_SECONDS) -> None:
+    """Poll `condition` until it holds; fail after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.05)
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """The environment of a clean shell, with this Python first on its PATH."""
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("RERANKER_", "LLAMA_", "HF_"))
+    }
+    inherited["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return inherited | variables
+
+
+class Service:
+    """start.sh with a model folder; a context manager that leaves no process behind."""
+
+    def __init__(self, model: Path, command: str = "./start.sh", **variables: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.output_path = model / f"output-{self.port}.log"
+        self._command = command
+        self.environment = environment(
+            **{
+                "RERANKER_MODEL": "tiny",
+                "RERANKER_GGUF": str(model / "model.gguf"),
+                "RERANKER_PROJECTOR": str(model / "projector.safetensors"),
+                "RERANKER_PORT": str(self.port),
+                "LLAMA_SERVER_PORT": str(free_port()),
+                **variables,
+            }
+        )
+
+    def __enter__(self) -> Service:
+        self.launch()
+        wait_until(lambda: self.healthy() or self.process.poll() is not None)
+        assert self.healthy(), self.output
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def launch(self) -> None:
+        """Start without waiting."""
+        with self.output_path.open("wb") as output:
+            self.process = psutil.Popen(
+                [self._command],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def stop(self) -> int:
+        """Send TERM and return the exit status; fails if it takes over 10 s."""
+        if self.process.is_running():
+            self.process.send_signal(signal.SIGTERM)
+        return int(self.process.wait(10))
+
+    @property
+    def output(self) -> str:
+        return self.output_path.read_text(errors="replace")
+
+    @property
+    def llama_server_url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['LLAMA_SERVER_PORT']}"
+
+    def child(self, pattern: str) -> psutil.Process:
+        """The one process below start.sh whose command line matches."""
+        children = self.process.children(recursive=True)
+        (found,) = [c for c in children if re.search(pattern, " ".join(c.cmdline()))]
+        return found
+
+    @property
+    def llama_server(self) -> psutil.Process:
+        return self.child(r"--embeddings|--ctx-size")
+
+    def healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def rerank(self, **body: object) -> httpx.Response:
+        return httpx.post(f"{self.url}/rerank", json=body, timeout=120)

@@ -1,0 +1,202 @@
+"""What clients send and get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from app.service import best_first
+from models.rerank import Ranking
+from tests.running import Service
+
+QUERY = "내일 회의 일정"
+DOCUMENTS = ["오늘 점심은 김치찌개를 먹었다", "내일 오후 2시에 품질 미팅이 있습니다", "soup"]
+
+
+def ranks(response: httpx.Response) -> list[tuple[int, float]]:
+    return [(result["index"], result["relevance_score"]) for result in response.json()["results"]]
+
+
+@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank"])
+def test_jina_answer(service: Service, path: str) -> None:
+    body = {"model": "any", "query": QUERY, "documents": DOCUMENTS}
+
+    answer = httpx.post(service.url + path, json=body).json()
+
+    assert answer.keys() == {"model", "object", "usage", "results"}
+    assert (answer["model"], answer["object"]) == ("tiny", "list")
+    assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] > 250
+    assert {frozenset(result) for result in answer["results"]} == {
+        frozenset({"index", "relevance_score"})
+    }
+    scores = [result["relevance_score"] for result in answer["results"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_text_objects_mean_the_same_as_strings(service: Service) -> None:
+    strings = service.rerank(query=QUERY, documents=DOCUMENTS)
+
+    objects = service.rerank(
+        query={"text": QUERY}, documents=[{"text": text, "id": 1} for text in DOCUMENTS]
+    )
+
+    assert ranks(objects) == ranks(strings)
+
+
+def test_return_documents(service: Service) -> None:
+    answer = service.rerank(query=QUERY, documents=DOCUMENTS, return_documents=True).json()
+
+    for result in answer["results"]:
+        assert result["document"] == {"text": DOCUMENTS[result["index"]]}
+
+
+@pytest.mark.parametrize(("top_n", "expected"), [(None, 3), (0, 3), (1, 1), (2, 2), (99, 3)])
+def test_top_n(service: Service, top_n: int | None, expected: int) -> None:
+    all_results = ranks(service.rerank(query=QUERY, documents=DOCUMENTS))
+
+    some = ranks(service.rerank(query=QUERY, documents=DOCUMENTS, top_n=top_n))
+
+    assert some == all_results[:expected]
+
+
+def test_ties_keep_the_order_of_the_request() -> None:
+    ranking = Ranking(np.array([0.5, 0.7, 0.5, 0.7], np.float32), prompt_tokens=1)
+
+    assert [index for index, _ in best_first(ranking)] == [1, 3, 0, 2]
+
+
+def test_no_documents(service: Service) -> None:
+    assert service.rerank(query=QUERY, documents=[]).json() == {
+        "model": "tiny",
+        "object": "list",
+        "usage": {"prompt_tokens": 0, "total_tokens": 0},
+        "results": [],
+    }
+    assert service.rerank(query=QUERY, texts=[]).json() == []
+
+
+def test_tei_answer(service: Service) -> None:
+    expected = ranks(service.rerank(query=QUERY, documents=DOCUMENTS))
+
+    plain = service.rerank(query=QUERY, texts=DOCUMENTS, raw_scores=True, truncate=True).json()
+    with_text = service.rerank(query=QUERY, texts=DOCUMENTS, return_text=True).json()
+
+    assert plain == [{"index": i, "score": score} for i, score in expected]
+    assert [rank["text"] for rank in with_text] == [DOCUMENTS[i] for i, _ in expected]
+
+
+def test_health_and_models(service: Service) -> None:
+    health = httpx.get(f"{service.url}/health")
+    models = httpx.get(f"{service.url}/v1/models").json()
+
+    assert health.json() == {"status": "ok", "model": "tiny", "device": "cpu"}
+    assert models["object"] == "list"
+    assert [model["id"] for model in models["data"]] == ["tiny"]
+
+
+def test_examples_of_the_documentation_run(service: Service) -> None:
+    assert httpx.get(f"{service.url}/docs").status_code == 200
+    schemas = httpx.get(f"{service.url}/openapi.json").json()["components"]["schemas"]
+    examples = [example for schema in schemas.values() for example in schema.get("examples", [])]
+
+    assert len(examples) == 2
+    for example in examples:
+        assert service.rerank(**example).status_code == 200
+
+
+BAD_BODIES = {
+    "empty query": ({"query": "", "documents": ["a"]}, "query"),
+    "blank query": ({"query": " \n", "documents": ["a"]}, "query"),
+    "number as query": ({"query": 3, "documents": ["a"]}, "query"),
+    "no query": ({"documents": ["a"]}, "query"),
+    "no documents": ({"query": "a"}, "documents"),
+    "string as documents": ({"query": "a", "documents": "abc"}, "documents"),
+    "number as document": ({"query": "a", "documents": ["a", 3]}, "documents[1]"),
+    "document without text": ({"query": "a", "documents": [{"title": "b"}]}, "documents[0]"),
+    "null as document": ({"query": "a", "documents": [None]}, "documents[0]"),
+    "negative top_n": ({"query": "a", "documents": ["a"], "top_n": -1}, "top_n"),
+    "top_n as string": ({"query": "a", "documents": ["a"], "top_n": "2"}, "top_n"),
+    "top_n as boolean": ({"query": "a", "documents": ["a"], "top_n": True}, "top_n"),
+    "surrogate in query": ({"query": "a\ud800", "documents": ["a"]}, "query"),
+    "surrogate in document": ({"query": "a", "documents": ["a", "\udfff"]}, "documents[1]"),
+    "surrogate in text": ({"query": "a", "texts": ["\udfff"]}, "texts[0]"),
+    "number as text": ({"query": "a", "texts": [1]}, "texts[0]"),
+    "instruction": ({"query": "a", "documents": ["a"], "instruction": 1}, "instruction"),
+    "list as body": (["a"], "body"),
+    "null as body": (None, "body"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_BODIES)
+def test_bad_body_names_the_field(service: Service, name: str) -> None:
+    body, field = BAD_BODIES[name]
+
+    response = _post(service, json.dumps(body))
+
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'{"query":', b"", b"query=a", b'{"query": "\xff"}', b"[" * 100_000],
+    ids=["truncated", "empty", "form", "not UTF-8", "deep"],
+)
+def test_malformed_json(service: Service, content: bytes) -> None:
+    response = _post(service, content)
+
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith("body: ")
+
+
+def test_form_is_told_the_content_type(service: Service) -> None:
+    response = httpx.post(f"{service.url}/rerank", data={"query": "a"})
+
+    assert response.status_code == 422
+    assert "Content-Type: application/json" in response.json()["detail"]
+
+
+def test_unknown_path_and_method(service: Service) -> None:
+    for response in (
+        httpx.post(f"{service.url}/nothing"),
+        httpx.get(f"{service.url}/rerank"),
+    ):
+        assert response.status_code in (404, 405)
+        assert "/docs" in response.json()["detail"]
+
+
+def test_too_many_documents(service: Service) -> None:
+    response = service.rerank(query="a", documents=["b"] * 1025)
+
+    assert response.status_code == 413
+    assert "RERANKER_MAX_DOCUMENTS" in response.json()["detail"]
+
+
+def test_body_too_large(service: Service) -> None:
+    body = json.dumps({"query": "a", "documents": ["b" * (32 * 2**20)]}).encode()
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(body), 2**20):
+            yield body[start : start + 2**20]
+
+    for content in (body, chunks()):
+        response = _post(service, content)
+        assert response.status_code == 413
+        assert "RERANKER_MAX_BODY_BYTES" in response.json()["detail"]
+
+
+def test_instruction_that_leaves_no_room(service: Service) -> None:
+    response = service.rerank(query="a", documents=["b"], instruction="soup " * 5000)
+
+    assert response.status_code == 422
+    assert "LLAMA_ARG_CTX_SIZE" in response.json()["detail"]
+
+
+def _post(service: Service, content: Any) -> httpx.Response:
+    headers = {"Content-Type": "application/json"}
+    return httpx.post(f"{service.url}/rerank", content=content, headers=headers, timeout=60)

@@ -1,0 +1,194 @@
+"""start.sh, from the first line to the last process."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+
+from models.export import write_projector
+from tests.running import ROOT, Service, environment, wait_until
+
+
+def start(**variables: str) -> subprocess.CompletedProcess[str]:
+    """Run start.sh to its end."""
+    return subprocess.run(
+        ["./start.sh"],
+        cwd=ROOT,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_life_and_death(model: Path) -> None:
+    with Service(model) as service:
+        lines = service.output.splitlines()
+        starting, ready, uvicorn = (
+            lines.index(line)
+            for line in (
+                "Starting llama-server...",
+                "llama-server is ready!",
+                "Starting uvicorn...",
+            )
+        )
+        assert starting < ready < uvicorn
+        assert "Uvicorn running on" in service.output
+        everything = [service.process, *service.process.children(recursive=True)]
+        assert len(everything) >= 3
+
+        assert service.stop() == 0
+
+        _, alive = psutil.wait_procs(everything, timeout=0)
+        assert alive == []
+
+
+def test_interrupt_stops_it_too(model: Path) -> None:
+    with Service(model) as service:
+        everything = service.process.children(recursive=True)
+        service.process.send_signal(signal.SIGINT)
+
+        assert service.process.wait(10) == 0
+        assert psutil.wait_procs(everything, timeout=0)[1] == []
+
+
+def test_llama_server_listens_on_loopback_only(service: Service) -> None:
+    addresses = {
+        connection.laddr.ip
+        for connection in service.llama_server.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert addresses == {"127.0.0.1"}
+
+
+def test_killed_llama_server_comes_back(model: Path) -> None:
+    with Service(model) as service:
+        killed = service.llama_server
+        killed.kill()
+        killed.wait(5)
+
+        response = service.rerank(query="a", documents=["b"])
+        assert response.status_code == 503
+        assert "Retry-After" in response.headers
+        assert "try again" in response.json()["detail"]
+        health = httpx.get(f"{service.url}/health")
+        assert health.status_code == 503
+        assert "llama-server" in health.json()["detail"]
+
+        wait_until(service.healthy)
+        assert service.llama_server.pid != killed.pid
+        assert service.rerank(query="a", documents=["b"]).status_code == 200
+
+
+def test_killed_front_ends_the_service(model: Path) -> None:
+    with Service(model) as service:
+        llama_server = service.llama_server
+        service.child("uvicorn").kill()
+
+        assert service.process.wait(10) == 128 + signal.SIGKILL
+        assert not llama_server.is_running()
+        assert "uvicorn ended with status 137" in service.output
+
+
+def test_hanging_llama_server_is_a_timeout(model: Path) -> None:
+    with Service(model, RERANKER_TIMEOUT_SECONDS="1") as service:
+        service.llama_server.suspend()
+        response = service.rerank(query="a", documents=["b"])
+        service.llama_server.resume()
+
+        assert response.status_code == 504
+        assert "RERANKER_TIMEOUT_SECONDS" in response.json()["detail"]
+        wait_until(lambda: service.rerank(query="a", documents=["b"]).status_code == 200)
+
+
+def test_llama_server_that_runs_already(service: Service, model: Path) -> None:
+    with Service(model, LLAMA_SERVER_URL=service.llama_server_url) as second:
+        assert "Starting llama-server" not in second.output
+        body = {"query": "soup", "documents": ["noon", "two"]}
+        assert second.rerank(**body).json() == service.rerank(**body).json()
+
+
+def test_help() -> None:
+    done = subprocess.run(["./start.sh", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "LLAMA_SERVER_URL" in done.stdout
+
+
+def test_unknown_argument() -> None:
+    done = subprocess.run(["./start.sh", "--port"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "Usage" in done.stderr
+
+
+def test_missing_weights() -> None:
+    done = start(RERANKER_MODEL="absent", RERANKER_QUANT="Q4_K_M")
+
+    assert done.returncode == 1
+    assert "python -m models.download absent --quant Q4_K_M" in done.stderr
+
+
+def test_model_name_is_no_path() -> None:
+    done = start(RERANKER_MODEL="../weights")
+
+    assert done.returncode == 1
+    assert "RERANKER_MODEL" in done.stderr
+
+
+@pytest.mark.parametrize("variable", ["RERANKER_PORT", "LLAMA_SERVER_PORT"])
+def test_port_in_use(model: Path, variable: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        service = Service(model, **{variable: port})
+        service.launch()
+
+        assert service.process.wait(20) == 1
+
+    assert f"port {port}" in service.output
+    assert variable in service.output
+
+
+def test_broken_gguf(model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes((model / "model.gguf").read_bytes()[:50_000])
+    service = Service(model, RERANKER_GGUF=str(broken))
+    service.launch()
+
+    assert service.process.wait(20) == 1
+    assert "llama-server ended before it was ready" in service.output
+
+
+def test_projector_of_another_model(model: Path, tmp_path: Path) -> None:
+    write_projector(tmp_path / "other.safetensors", np.ones((4, 32)), np.ones((4, 4)))
+    service = Service(model, RERANKER_PROJECTOR=str(tmp_path / "other.safetensors"))
+    service.launch()
+
+    assert service.process.wait(20) != 0
+    assert "hidden states of size 32, the model has size 64" in service.output
+    assert "Traceback" not in service.output
+
+
+def test_context_too_small(model: Path) -> None:
+    service = Service(model, LLAMA_ARG_CTX_SIZE="2048")
+    service.launch()
+
+    assert service.process.wait(20) != 0
+    assert "takes 2,048 tokens at once" in service.output
+    assert "Raise LLAMA_ARG_CTX_SIZE to at least 3" in service.output
+
+
+def test_small_batch_is_noticed_and_planned_for(service: Service, model: Path) -> None:
+    body = {"query": "soup", "documents": ["noon " * 400, "two " * 400, "meeting " * 400]}
+    limits = {"RERANKER_MAX_QUERY_TOKENS": "64", "RERANKER_MAX_DOCUMENT_TOKENS": "512"}
+    with Service(model, LLAMA_ARG_UBATCH="1024", LLAMA_ARG_BATCH="1024", **limits) as small:
+        answer = small.rerank(**body).json()
+
+    assert len(answer["results"]) == 3
+    one_prompt = service.rerank(**body).json()["usage"]["prompt_tokens"]
+    assert answer["usage"]["prompt_tokens"] > one_prompt + 400
