@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
-from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub import HfApi, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
-    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
+from huggingface_hub.file_download import http_get
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 REPOSITORIES = {"jina-reranker-v3": "jinaai/jina-reranker-v3-GGUF"}
 PROJECTOR = "projector.safetensors"
@@ -29,8 +30,10 @@ class DownloadError(Exception):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a repository and its size in bytes."""
+    """A file of a repository at a commit, and its size in bytes."""
 
+    repository: str
+    commit: str
     name: str
     size: int
 
@@ -49,9 +52,9 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
         files = _list_files(repository)
         wanted = [_find_gguf(files, quant), _find_projector(files)]
         missing = [file for file in wanted if not (folder / file.name).is_file()]
-        _check_space(folder, sum(file.size for file in missing))
+        _check_space(folder, missing)
         for file in missing:
-            hf_hub_download(repository, file.name, local_dir=folder)
+            _fetch(file, folder)
     except GatedRepoError as error:
         raise DownloadError(
             f"access to {repository} must be granted: accept its licence on its page, "
@@ -65,7 +68,7 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
         status = error.response.status_code
         hint = "check HF_TOKEN" if status in (401, 403) else "try again later"
         raise DownloadError(f"the hub answered with status {status}: {hint}") from error
-    except (httpx2.HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
+    except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
         raise DownloadError(
             "the hub cannot be reached: check the connection, HF_ENDPOINT and HF_HUB_OFFLINE, and "
             "run this again (what has arrived is kept), or copy the GGUF and "
@@ -85,8 +88,26 @@ def _is_quant(name: str, quant: str) -> bool:
 
 
 def _list_files(repository: str) -> list[RemoteFile]:
-    siblings = HfApi().model_info(repository, files_metadata=True).siblings or []
-    return [RemoteFile(file.rfilename, file.size or 0) for file in siblings]
+    info = HfApi().model_info(repository, files_metadata=True)
+    return [
+        RemoteFile(repository, info.sha or "main", file.rfilename, file.size or 0)
+        for file in info.siblings or []
+    ]
+
+
+def _fetch(file: RemoteFile, folder: Path) -> None:
+    print(f"Downloading {file.name} ({file.size / 1e6:,.0f} MB)", flush=True)
+    # The library's own download forgets what it had when its process ends; this continues it.
+    partial = folder / f"{file.name}.{file.commit[:8]}.part"
+    with partial.open("ab") as output:
+        http_get(
+            hf_hub_url(file.repository, file.name, revision=file.commit),
+            output,
+            resume_size=output.tell(),
+            headers=build_hf_headers(),
+            expected_size=file.size,
+        )
+    partial.rename(folder / file.name)
 
 
 def _find_gguf(files: list[RemoteFile], quant: str) -> RemoteFile:
@@ -108,9 +129,11 @@ def _find_projector(files: list[RemoteFile]) -> RemoteFile:
     raise DownloadError(f"the repository has no {PROJECTOR}")
 
 
-def _check_space(folder: Path, needed: int) -> None:
+def _check_space(folder: Path, files: list[RemoteFile]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
+    needed = sum(file.size for file in files)
+    needed -= sum(partial.stat().st_size for partial in folder.glob("*.part"))
     if free < needed:
         raise DownloadError(
             f"{needed / 1e9:.2f} GB are needed in {folder} and {free / 1e9:.2f} GB are free"
@@ -125,8 +148,10 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         folder = download(arguments.model, arguments.quant)
-    except DownloadError as error:
+    except (DownloadError, OSError) as error:
         sys.exit(f"models.download: {error}")
+    except KeyboardInterrupt:
+        sys.exit("\nmodels.download: interrupted; run it again to continue")
     print(f"{arguments.model} is in {folder}")
 
 

@@ -82,7 +82,8 @@ async def _rows(
 ) -> list[HiddenStates]:
     """Rows at `positions` out of a streamed `[{"index":0,"embedding":[[…],[…]]}]`.
 
-    Every row ends with `]`, so rows are counted by it, and only those asked for are parsed. Raises `LlamaServerError` unless `expected` rows come.
+    Every row ends with `]`, so rows are counted by it, and only those asked for are parsed.
+    Raises `LlamaServerError` unless `expected` rows come.
     """
     wanted = set(positions)
     rows: list[HiddenStates] = []

@@ -5,7 +5,10 @@ set -euo pipefail
 url=http://127.0.0.1:${RERANKER_PORT:-7998}
 
 announce() {
-  until curl -fs -o /dev/null "$url/health"; do sleep 0.3; done
+  until curl -fs -o /dev/null "$url/health"; do
+    kill -0 $$ || exit 0
+    sleep 0.3
+  done
   cat <<HELP
 
 The demo is up. Its weights are RANDOM: it shows the service, not good rankings.
@@ -19,7 +22,5 @@ Ctrl-C stops it.
 HELP
 }
 
-announce &
-announcer=$!
-trap 'kill "$announcer" 2>/dev/null || true' EXIT
-RERANKER_MODEL=demo ./start.sh
+announce 2>/dev/null &
+RERANKER_MODEL=demo exec ./start.sh

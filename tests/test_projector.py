@@ -30,7 +30,9 @@ def test_bfloat16(tmp_path: Path) -> None:
     # The numbers have short mantissas, so their upper halves are exact.
     halves = [(matrix.view("<u4") >> 16).astype("<u2") for matrix in (FIRST, SECOND)]
     tensors = {
-        f"projector.{i}.weight": TensorSpec("bfloat16", half.shape, half.ctypes.data, half.nbytes)
+        f"projector.{i}.weight": TensorSpec(
+            dtype="bfloat16", shape=half.shape, data_ptr=half.ctypes.data, data_len=half.nbytes
+        )
         for i, half in zip((0, 2), halves, strict=True)
     }
     serialize_file(tensors, path)
