@@ -43,11 +43,11 @@ def wait_until(condition: Callable[[], bool], seconds: float = START_UP_SECONDS)
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The environment of a clean shell, with this Python first on its PATH."""
+    """The environment of a clean shell, this Python first on its PATH; keeps LLAMA_SERVER_BIN."""
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("RERANKER_", "LLAMA_", "HF_"))
+        if not name.startswith(("RERANKER_", "LLAMA_ARG_", "LLAMA_SERVER_U", "HF_"))
     }
     inherited["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return inherited | variables
