@@ -12,6 +12,7 @@ Serves a reranker on RERANKER_HOST:RERANKER_PORT. Settings are environment varia
   RERANKER_QUANT       which GGUF of that folder, such as Q8_0   (the newest)
   RERANKER_GGUF        GGUF file, instead of the folder's
   RERANKER_PROJECTOR   projector file, instead of the folder's
+  RERANKER_READOUT     prefix or embedding, see README.md        (prefix)
   RERANKER_DOWNLOAD    1: download weights that are missing      (0)
   RERANKER_HOST        address to listen on                      (127.0.0.1)
   RERANKER_PORT        port to listen on                         (7998)
@@ -30,6 +31,7 @@ HOME_DIR=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 readonly HOME_DIR
 readonly MODEL=${RERANKER_MODEL:-jina-reranker-v3}
 readonly HOST=${RERANKER_HOST:-127.0.0.1} PORT=${RERANKER_PORT:-7998}
+readonly READOUT=${RERANKER_READOUT:-prefix}
 readonly LLAMA_PORT=${LLAMA_SERVER_PORT:-8081}
 readonly LONGEST_DELAY=30
 front=''
@@ -51,9 +53,12 @@ find_python() {
 }
 
 newest_gguf() {
-  # Names of weights are ours or the hub's, never with a newline.
-  # shellcheck disable=SC2012
-  ls -t "weights/$MODEL"/*"${RERANKER_QUANT:-}".gguf 2>/dev/null | head -n 1 || true
+  local file newest=''
+  for file in "weights/$MODEL"/*"${RERANKER_QUANT:-}".gguf; do
+    # Prepared copies stand beside their sources.
+    [[ $file == *.prefix.gguf || $newest -nt $file ]] || newest=$file
+  done
+  [[ ! -f $newest ]] || say "$newest"
 }
 
 find_weights() {
@@ -101,14 +106,35 @@ check_port() {
   fi
 }
 
+prepare_readout() {
+  [[ $READOUT == prefix ]] || return 0
+  gguf=$("$python" -m models.prepare "$gguf") || fail "the GGUF could not be prepared for the" \
+    "prefix readout; RERANKER_READOUT=embedding does without"
+}
+
+readout_options() {
+  local context slots=1
+  if [[ $READOUT == embedding ]]; then
+    # A whole prompt must fit one physical batch.
+    context=${LLAMA_ARG_CTX_SIZE:-4096}
+    options=(--embeddings --pooling none --batch-size "${LLAMA_ARG_BATCH:-$context}"
+      --ubatch-size "${LLAMA_ARG_UBATCH:-$context}")
+  else
+    # A GPU has idle moments between the calls of one request that another can use.
+    [[ $device == cpu ]] || slots=2
+    context=$((16384 * ${LLAMA_ARG_N_PARALLEL:-$slots}))
+    options=(--cache-ram "${LLAMA_ARG_CACHE_RAM:-0}")
+  fi
+  # On a CPU flash attention is slower, and its rounding moves scores by percents.
+  [[ $device != cpu ]] || options+=(--flash-attn "${LLAMA_ARG_FLASH_ATTN:-off}")
+  options+=(--ctx-size "${LLAMA_ARG_CTX_SIZE:-$context}"
+    --parallel "${LLAMA_ARG_N_PARALLEL:-$slots}")
+}
+
 start_llama_server() {
-  # The embedding readout needs a whole prompt in one physical batch.
-  local context=${LLAMA_ARG_CTX_SIZE:-4096}
   local command=("${server[@]}" --model "$gguf" --host 127.0.0.1 --port "$LLAMA_PORT"
-    -ngl "${LLAMA_ARG_N_GPU_LAYERS:-99}" --embeddings --pooling none
-    --ctx-size "$context" --batch-size "${LLAMA_ARG_BATCH:-$context}"
-    --ubatch-size "${LLAMA_ARG_UBATCH:-$context}" --parallel "${LLAMA_ARG_N_PARALLEL:-1}"
-    --verbosity "${LLAMA_ARG_LOG_VERBOSITY:-2}")
+    -ngl "${LLAMA_ARG_N_GPU_LAYERS:-99}" --verbosity "${LLAMA_ARG_LOG_VERBOSITY:-2}"
+    "${options[@]}")
   say "Starting llama-server..."
   if [[ -n ${RERANKER_LOG_DIR:-} ]]; then
     "${command[@]}" >>"$RERANKER_LOG_DIR/llama-server.log" 2>&1 &
@@ -212,9 +238,11 @@ main() {
     find_device
     check_port 127.0.0.1 "$LLAMA_PORT" LLAMA_SERVER_PORT
     export LLAMA_SERVER_URL=http://127.0.0.1:$LLAMA_PORT RERANKER_DEVICE=$device
+    prepare_readout
+    readout_options
     start_llama_server
   fi
-  export RERANKER_MODEL=$MODEL RERANKER_PROJECTOR=$projector
+  export RERANKER_MODEL=$MODEL RERANKER_GGUF=$gguf RERANKER_PROJECTOR=$projector
   wait_for_llama_server
   start_front
   supervise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.body import JSONRoute
@@ -72,9 +72,11 @@ class RerankResponse(BaseModel):
 
 
 @router.post("/v1/rerank", response_model_exclude_unset=True)
-async def rerank(request: RerankRequest, service: ServiceDependency) -> RerankResponse:
+async def rerank(
+    http: Request, request: RerankRequest, service: ServiceDependency
+) -> RerankResponse:
     """Rank documents by relevance to a query."""
-    ranking = await service.rerank(request.query, request.documents, request.instruction)
+    ranking = await service.rerank(http, request.query, request.documents, request.instruction)
     results = [
         Result(index=index, relevance_score=score)
         for index, score in best_first(ranking)[: request.top_n or None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,11 +12,17 @@ from app import jina, rerank, status
 from app.errors import StartUpMessage, add_error_handlers
 from app.service import Service
 from app.settings import Settings
+from models.embedding_readout import EmbeddingReadout
 from models.llama_server import LlamaServer
+from models.prefix_readout import PrefixReadout
+from models.prepare import head_scale
 from models.projector import Projector
 from models.prompt import SpecialTokens
-from models.readout import EmbeddingReadout
+from models.readout import Readout
 from models.rerank import Limits, Reranker
+
+# The logger whose lines uvicorn prints.
+_log = logging.getLogger("uvicorn.error")
 
 
 def create_app() -> FastAPI:
@@ -39,7 +46,18 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     limits = Limits(settings.max_query_tokens, settings.max_document_tokens)
     async with LlamaServer(settings.llama_server_url, settings.timeout_seconds) as server:
         tokens = await SpecialTokens.of(server)
-        readout = await EmbeddingReadout.connect(server, probe=tokens.embed)
+        readout = await _connect_readout(settings, server, probe=tokens.embed)
         reranker = await Reranker.connect(server, readout, projector, tokens, limits)
         app.state.service = Service(settings, server, reranker)
         yield
+
+
+async def _connect_readout(settings: Settings, server: LlamaServer, probe: int) -> Readout:
+    """The readout of the settings, or `embedding` where the GGUF is unknown or has no head."""
+    scale = head_scale(settings.gguf) if settings.gguf else None
+    if settings.readout == "prefix" and scale is not None:
+        _log.info("reading hidden states through prefix: %s has the head", settings.gguf)
+        return await PrefixReadout.connect(server, scale)
+    reason = "as set" if settings.readout == "embedding" else "no GGUF with the readout head"
+    _log.info("reading hidden states through embedding: %s", reason)
+    return await EmbeddingReadout.connect(server, probe)

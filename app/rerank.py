@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import Discriminator, Tag
 
 from app import jina, tei
@@ -26,9 +26,9 @@ RerankRequest = Annotated[
 
 @router.post("/rerank", response_model_exclude_unset=True)
 async def rerank(
-    request: RerankRequest, service: ServiceDependency
+    http: Request, request: RerankRequest, service: ServiceDependency
 ) -> jina.RerankResponse | list[tei.Rank]:
     """Rank `documents` in the dialect of Jina, or `texts` in that of text-embeddings-inference."""
     if isinstance(request, tei.RerankRequest):
-        return await tei.rerank(request, service)
-    return await jina.rerank(request, service)
+        return await tei.rerank(http, request, service)
+    return await jina.rerank(http, request, service)

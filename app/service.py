@@ -9,6 +9,7 @@ import anyio
 import numpy as np
 from fastapi import Depends, Request
 
+from app.disconnect import unless_disconnected
 from app.errors import TooLarge
 from app.settings import Settings
 from models.llama_server import LlamaServer
@@ -24,9 +25,12 @@ class Service:
         self._reranker = reranker
 
     async def rerank(
-        self, query: str, documents: Sequence[str], instruction: str | None = None
+        self, http: Request, query: str, documents: Sequence[str], instruction: str | None = None
     ) -> Ranking:
-        """Score the documents; raises `TooLarge`, `TimeoutError` or what the reranker raises."""
+        """Score the documents for the client of `http`, as long as it is there.
+
+        Raises `TooLarge`, `TimeoutError` or what the reranker raises.
+        """
         limit = self.settings.max_documents
         if len(documents) > limit:
             raise TooLarge(
@@ -34,7 +38,8 @@ class Service:
                 "(RERANKER_MAX_DOCUMENTS), so send them in several requests"
             )
         with anyio.fail_after(self.settings.timeout_seconds):
-            return await self._reranker.rerank(query, documents, instruction)
+            work = self._reranker.rerank(query, documents, instruction)
+            return await unless_disconnected(http, work)
 
 
 def best_first(ranking: Ranking) -> list[tuple[int, float]]:

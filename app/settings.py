@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,6 +15,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RERANKER_", env_ignore_empty=True)
 
     model: str = Field("jina-reranker-v3", description="name that answers carry")
+    readout: Literal["prefix", "embedding"] = Field("prefix", description="how states are read")
+    gguf: Path | None = Field(None, description="GGUF that llama-server serves")
     projector: Path | None = Field(None, description="projector file; default: the model's own")
     device: str = Field("unknown", description="where llama-server computes, as it reports it")
     max_documents: int = Field(1024, ge=1, description="documents of one request")

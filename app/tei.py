@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.fields import Query, String
@@ -40,9 +41,9 @@ class Rank(BaseModel):
     text: str | None = None
 
 
-async def rerank(request: RerankRequest, service: ServiceDependency) -> list[Rank]:
+async def rerank(http: Request, request: RerankRequest, service: ServiceDependency) -> list[Rank]:
     """Rank texts by relevance to a query, most relevant first."""
-    ranking = await service.rerank(request.query, request.texts)
+    ranking = await service.rerank(http, request.query, request.texts)
     ranks = [Rank(index=index, score=score) for index, score in best_first(ranking)]
     if request.return_text:
         for rank in ranks:

@@ -63,6 +63,7 @@ OPTIONS = (
         _FLASH_ATTENTION.__getitem__,
     ),
     Option(("--pooling",), "LLAMA_ARG_POOLING", "pooling_type", _POOLING.__getitem__),
+    Option(("--metrics",), "LLAMA_ARG_ENDPOINT_METRICS", "endpoint_metrics", _switch),
     Option(("--embeddings",), "LLAMA_ARG_EMBEDDINGS", "embedding", _switch),
     Option(("-ctk", "--cache-type-k"), "LLAMA_ARG_CACHE_TYPE_K", "cache_type_k", _ggml_type),
     Option(("-ctv", "--cache-type-v"), "LLAMA_ARG_CACHE_TYPE_V", "cache_type_v", _ggml_type),

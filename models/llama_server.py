@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 import httpx
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 _CONNECT_TIMEOUT_SECONDS = 5.0
 # llama-server closes idle connections after 5 s; leave them earlier than it does.
@@ -26,6 +29,23 @@ class LlamaServerUnavailable(LlamaServerError):
 
 class LlamaServerTimeout(LlamaServerError):
     """llama-server took longer than the time-out."""
+
+
+@dataclass(frozen=True)
+class Props:
+    """Tokens that one slot holds, and the number of slots."""
+
+    context_size: int
+    total_slots: int
+
+
+@dataclass(frozen=True)
+class TopTokens:
+    """The most probable next tokens, best first, and how much of the prompt was in the cache."""
+
+    ids: NDArray[np.int64]
+    logprobs: NDArray[np.float32]
+    cached_tokens: int
 
 
 class LlamaServer:
@@ -54,10 +74,13 @@ class LlamaServer:
         """Return if the model is loaded; raise `LlamaServerUnavailable` if not."""
         await self._call("GET", "/health")
 
-    async def context_size(self) -> int:
-        """Tokens that one slot of the server can hold."""
+    async def props(self) -> Props:
+        """What the server was started with."""
         props = await self._call("GET", "/props")
-        return int(props["default_generation_settings"]["n_ctx"])
+        return Props(
+            context_size=int(props["default_generation_settings"]["n_ctx"]),
+            total_slots=int(props["total_slots"]),
+        )
 
     async def tokenize(self, content: Sequence[str | int]) -> list[int]:
         """Token ids of strings and ids mixed; the strings are plain text, never special tokens."""
@@ -97,6 +120,38 @@ class LlamaServer:
                     await response.aread()
                     raise _error_of(response)
                 yield response.aiter_bytes()
+
+    async def top_tokens(
+        self, ids: Sequence[int], count: int, slot: int, harmless: int
+    ) -> TopTokens:
+        """The `count` most probable tokens after the prompt `ids`, before any sampling.
+
+        `slot` keeps the prompt, so that one that starts alike only computes the rest. `harmless`
+        is the token that is then sampled: the server withholds the probabilities where that is
+        an incomplete UTF-8 character.
+        """
+        body = {
+            "prompt": ids,
+            "n_predict": 1,
+            "n_probs": count,
+            "cache_prompt": True,
+            "id_slot": slot,
+            "temperature": 0,
+            "samplers": ["top_k"],
+            "top_k": 1,
+            "logit_bias": [[harmless, 10_000]],
+            "response_fields": ["completion_probabilities", "timings"],
+        }
+        answer = await self._call("POST", "/completion", orjson.dumps(body))
+        try:
+            tokens = answer["completion_probabilities"][0]["top_logprobs"]
+            return TopTokens(
+                ids=np.array([token["id"] for token in tokens], np.int64),
+                logprobs=np.array([token["logprob"] for token in tokens], np.float32),
+                cached_tokens=int(answer["timings"]["cache_n"]),
+            )
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise LlamaServerError("llama-server sent no log-probabilities") from error
 
     async def _call(self, method: str, path: str, body: bytes | None = None) -> Any:
         headers = {"Content-Type": "application/json"}

@@ -1,16 +1,12 @@
-"""Reading hidden states out of llama-server."""
+"""What it means to read hidden states out of llama-server."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
-
-from models.llama_server import LlamaServer, LlamaServerError
 
 HiddenStates = NDArray[np.float32]
 
@@ -26,90 +22,3 @@ class Readout(Protocol):
 
         `ids` are at most `max_tokens`. Raises `LlamaServerError` if they cannot be had whole.
         """
-
-
-class EmbeddingReadout:
-    """Reads `/embedding` of a llama-server started with `--embeddings --pooling none`.
-
-    The server sends one row for each token, about 20 bytes a float; rows that are not asked for
-    are dropped as they arrive.
-    """
-
-    def __init__(self, server: LlamaServer, hidden_size: int, max_tokens: int) -> None:
-        self._server = server
-        self.hidden_size = hidden_size
-        self.max_tokens = max_tokens
-
-    @classmethod
-    async def connect(cls, server: LlamaServer, probe: int) -> EmbeddingReadout:
-        """Learn hidden size and capacity of `server`, given the id of any token.
-
-        Raises `LlamaServerError` if the server does not give one row for each token.
-        """
-        async with server.embedding([probe, probe]) as answer:
-            rows = await _rows(answer, [0, 1], expected=2)
-        return cls(server, len(rows[0]), await _max_tokens(server, probe))
-
-    async def hidden_states(self, ids: Sequence[int], positions: Sequence[int]) -> HiddenStates:
-        """See `Readout.hidden_states`."""
-        async with self._server.embedding(ids) as answer:
-            rows = await _rows(answer, positions, expected=len(ids))
-        if any(len(row) != self.hidden_size for row in rows):
-            raise LlamaServerError("llama-server sent hidden states of another size than before")
-        states = np.array(rows, np.float32)
-        if not np.isfinite(states).all():
-            raise LlamaServerError("llama-server sent hidden states that are not finite numbers")
-        return states
-
-
-async def _max_tokens(server: LlamaServer, probe: int) -> int:
-    """Tokens that the server takes in one physical batch.
-
-    `/props` does not tell it, so ask for one token more than the context holds: llama-server
-    refuses that before computing anything, and names its batch size if that is the lower limit.
-    """
-    context_size = await server.context_size()
-    try:
-        async with server.embedding([probe] * (context_size + 1)):
-            return context_size
-    except LlamaServerError as error:
-        batch_size = re.search(r"current batch size: (\d+)", str(error))
-        return min(context_size, int(batch_size[1])) if batch_size else context_size
-
-
-async def _rows(
-    answer: AsyncIterator[bytes], positions: Iterable[int], expected: int
-) -> list[HiddenStates]:
-    """Rows at `positions` out of a streamed `[{"index":0,"embedding":[[…],[…]]}]`.
-
-    Every row ends with `]`, so rows are counted by it, and only those asked for are parsed.
-    Raises `LlamaServerError` unless `expected` rows come.
-    """
-    wanted = set(positions)
-    rows: list[HiddenStates] = []
-    count = 0
-    rest = b""
-    async for chunk in answer:
-        *ends, rest = (rest + chunk).split(b"]")
-        for end in ends:
-            start = end.rfind(b"[")
-            if start < 0:
-                continue
-            if count in wanted:
-                rows.append(_floats(end[start:] + b"]"))
-            count += 1
-    if count != expected:
-        raise LlamaServerError(
-            f"llama-server sent {count} hidden states for {expected} tokens; "
-            "it must run with --embeddings --pooling none"
-        )
-    return rows
-
-
-def _floats(row: bytes) -> HiddenStates:
-    try:
-        return np.array(orjson.loads(row), np.float32)
-    except (orjson.JSONDecodeError, TypeError, ValueError) as error:
-        raise LlamaServerError(
-            "llama-server sent a hidden state that is no list of numbers"
-        ) from error

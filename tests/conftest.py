@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from models.prepare import prepare
 from tests import tiny_model
 from tests.running import EXACT, Service
 
@@ -23,7 +24,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def service(model: Path) -> Iterator[Service]:
+def exact_gguf(model: Path) -> Path:
+    """The tiny model with a readout head in full precision."""
+    path = model / "exact.gguf"
+    prepare(model / "model.gguf", path, head_type="F32")
+    return path
+
+
+@pytest.fixture(scope="session")
+def service(model: Path, exact_gguf: Path) -> Iterator[Service]:
     """The service with the tiny model in full precision, shared by tests that leave it well."""
-    with Service(model, **EXACT) as running:
+    with Service(model, RERANKER_GGUF=str(exact_gguf), **EXACT) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def embedding_service(model: Path) -> Iterator[Service]:
+    """The same through the `embedding` readout."""
+    with Service(model, RERANKER_READOUT="embedding", **EXACT) as running:
         yield running

@@ -120,7 +120,7 @@ class Service:
 
     @property
     def llama_server(self) -> psutil.Process:
-        return self.child(r"--embeddings|--ctx-size")
+        return self.child("--ctx-size")
 
     def healthy(self) -> bool:
         try:

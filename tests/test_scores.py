@@ -14,10 +14,14 @@ GOLDEN = json.loads((Path(__file__).parent / "golden/scores.json").read_text())
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_scores_equal_the_reference(service: Service, name: str) -> None:
+@pytest.mark.parametrize("fixture", ["service", "embedding_service"])
+def test_scores_equal_the_reference(
+    request: pytest.FixtureRequest, fixture: str, name: str
+) -> None:
+    running: Service = request.getfixturevalue(fixture)
     case = CASES[name]
 
-    response = service.rerank(
+    response = running.rerank(
         query=case.query, documents=case.documents, instruction=case.instruction
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from models.export import write_projector
+from tests import tiny_model
 from tests.running import ROOT, Service, environment, wait_until
 
 
@@ -108,11 +110,48 @@ def test_hanging_llama_server_is_a_timeout(model: Path) -> None:
         wait_until(lambda: service.rerank(query="a", documents=["b"]).status_code == 200)
 
 
-def test_llama_server_that_runs_already(service: Service, model: Path) -> None:
-    with Service(model, LLAMA_SERVER_URL=service.llama_server_url) as second:
+def test_llama_server_that_runs_already(embedding_service: Service, model: Path) -> None:
+    with Service(model, LLAMA_SERVER_URL=embedding_service.llama_server_url) as second:
         assert "Starting llama-server" not in second.output
+        assert "reading hidden states through embedding" in second.output
         body = {"query": "soup", "documents": ["noon", "two"]}
-        assert second.rerank(**body).json() == service.rerank(**body).json()
+        assert second.rerank(**body).json() == embedding_service.rerank(**body).json()
+
+
+def test_prepared_llama_server_that_runs_already(service: Service, model: Path) -> None:
+    gguf = service.environment["RERANKER_GGUF"]
+    with Service(model, LLAMA_SERVER_URL=service.llama_server_url, RERANKER_GGUF=gguf) as second:
+        assert "reading hidden states through prefix" in second.output
+        assert second.rerank(query="soup", documents=["noon"]).status_code == 200
+
+
+def test_llama_server_with_another_gguf(
+    embedding_service: Service, service: Service, model: Path
+) -> None:
+    unprepared = Service(
+        model,
+        LLAMA_SERVER_URL=embedding_service.llama_server_url,
+        RERANKER_GGUF=service.environment["RERANKER_GGUF"],
+    )
+    unprepared.launch()
+
+    assert unprepared.process.wait(20) != 0
+    assert "does it serve the GGUF of RERANKER_GGUF?" in unprepared.output
+
+
+def test_prepares_the_gguf_once(tmp_path: Path) -> None:
+    tiny_model.make().write(tmp_path)
+    prepared = tmp_path / "model.prefix.gguf"
+    with Service(tmp_path) as service:
+        assert "reading hidden states through prefix" in service.output
+    first = prepared.stat()
+
+    with Service(tmp_path):
+        assert prepared.stat().st_mtime_ns == first.st_mtime_ns
+
+    os.utime(tmp_path / "model.gguf", ns=(first.st_mtime_ns + 10**9,) * 2)
+    with Service(tmp_path):
+        assert prepared.stat().st_mtime_ns > first.st_mtime_ns
 
 
 def test_help() -> None:
@@ -154,14 +193,21 @@ def test_port_in_use(model: Path, variable: str) -> None:
     assert variable in service.output
 
 
-def test_broken_gguf(model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("readout", "message"),
+    [
+        ("prefix", "broken.gguf is cut off"),
+        ("embedding", "llama-server ended before it was ready"),
+    ],
+)
+def test_broken_gguf(model: Path, tmp_path: Path, readout: str, message: str) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes((model / "model.gguf").read_bytes()[:50_000])
-    service = Service(model, RERANKER_GGUF=str(broken))
+    service = Service(model, RERANKER_GGUF=str(broken), RERANKER_READOUT=readout)
     service.launch()
 
     assert service.process.wait(20) == 1
-    assert "llama-server ended before it was ready" in service.output
+    assert message in service.output
 
 
 def test_projector_of_another_model(model: Path, tmp_path: Path) -> None:
@@ -179,14 +225,14 @@ def test_context_too_small(model: Path) -> None:
     service.launch()
 
     assert service.process.wait(20) != 0
-    assert "takes 2,048 tokens at once" in service.output
+    assert "takes 2,047 tokens at once" in service.output
     assert "Raise LLAMA_ARG_CTX_SIZE to at least 3" in service.output
 
 
 def test_small_batch_is_noticed_and_planned_for(service: Service, model: Path) -> None:
     body = {"query": "soup", "documents": ["noon " * 400, "two " * 400, "meeting " * 400]}
     limits = {"RERANKER_MAX_QUERY_TOKENS": "64", "RERANKER_MAX_DOCUMENT_TOKENS": "512"}
-    with Service(model, LLAMA_ARG_UBATCH="1024", LLAMA_ARG_BATCH="1024", **limits) as small:
+    with Service(model, RERANKER_READOUT="embedding", LLAMA_ARG_UBATCH="1024", **limits) as small:
         answer = small.rerank(**body).json()
 
     assert len(answer["results"]) == 3

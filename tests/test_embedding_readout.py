@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
+from models.embedding_readout import EmbeddingReadout
 from models.llama_server import LlamaServer, LlamaServerError
-from models.readout import EmbeddingReadout
 
 ROWS = [[float(row * 10 + column) for column in range(3)] for row in range(6)]
 

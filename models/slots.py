@@ -1,0 +1,57 @@
+"""The slots of a llama-server, leased one prompt at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(eq=False)
+class Slot:
+    """A slot, the last prompt it had, and the hidden states that were read from it.
+
+    The model is causal: a state holds for every prompt that is the same up to its position.
+    """
+
+    id: int
+    prompt: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    states: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+
+    def common_prefix(self, prompt: NDArray[np.int64]) -> int:
+        """Tokens that `prompt` starts with as the last one did."""
+        length = min(len(self.prompt), len(prompt))
+        differences = np.flatnonzero(self.prompt[:length] != prompt[:length])
+        return int(differences[0]) if len(differences) else length
+
+    def turn_to(self, prompt: NDArray[np.int64]) -> None:
+        """Take the next prompt, keeping the states that hold for it."""
+        length = self.common_prefix(prompt)
+        self.states = {i: state for i, state in self.states.items() if i < length}
+        self.prompt = prompt
+
+
+class SlotPool:
+    """Leases slots in order of arrival, choosing the free one that knows most of the prompt."""
+
+    def __init__(self, total_slots: int) -> None:
+        self._semaphore = asyncio.Semaphore(total_slots)
+        # Least recently used first.
+        self._free = [Slot(id) for id in range(total_slots)]
+
+    @asynccontextmanager
+    async def lease(self, ids: Sequence[int]) -> AsyncIterator[Slot]:
+        """A slot turned to the prompt `ids`; waits until one is free."""
+        prompt = np.array(ids, np.int64)
+        async with self._semaphore:
+            slot = max(self._free, key=lambda free: free.common_prefix(prompt))
+            self._free.remove(slot)
+            slot.turn_to(prompt)
+            try:
+                yield slot
+            finally:
+                self._free.append(slot)
