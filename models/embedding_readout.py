@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 import numpy as np
 import orjson
 
-from models.llama_server import LlamaServer, LlamaServerError
+from models.llama_server import LlamaServer, LlamaServerError, TokenIds
 from models.readout import HiddenStates
 
 
@@ -30,11 +30,11 @@ class EmbeddingReadout:
 
         Raises `LlamaServerError` if the server does not give one row for each token.
         """
-        async with server.embedding([probe, probe]) as answer:
+        async with server.embedding(np.array([probe, probe])) as answer:
             rows = await _rows(answer, [0, 1], expected=2)
         return cls(server, len(rows[0]), await _max_tokens(server, probe))
 
-    async def hidden_states(self, ids: Sequence[int], positions: Sequence[int]) -> HiddenStates:
+    async def hidden_states(self, ids: TokenIds, positions: Sequence[int]) -> HiddenStates:
         """See `Readout.hidden_states`."""
         async with self._server.embedding(ids) as answer:
             rows = await _rows(answer, positions, expected=len(ids))
@@ -54,7 +54,7 @@ async def _max_tokens(server: LlamaServer, probe: int) -> int:
     """
     context_size = (await server.props()).context_size
     try:
-        async with server.embedding([probe] * (context_size + 1)):
+        async with server.embedding(np.full(context_size + 1, probe)):
             return context_size
     except LlamaServerError as error:
         batch_size = re.search(r"current batch size: (\d+)", str(error))

@@ -99,7 +99,7 @@ def _add_vocabulary(writer: gguf.GGUFWriter, tokenizer: dict[str, Any]) -> None:
     vocabulary = {index: text for text, index in tokenizer["model"]["vocab"].items()}
     vocabulary |= {index: token["content"] for index, token in added.items()}
     ids = range(len(vocabulary))
-    types = [gguf.TokenType.CONTROL if i in added else gguf.TokenType.NORMAL for i in ids]
+    types = [_token_type(added.get(i)) for i in ids]
     merges = tokenizer["model"]["merges"]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
@@ -108,3 +108,9 @@ def _add_vocabulary(writer: gguf.GGUFWriter, tokenizer: dict[str, Any]) -> None:
     writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in merges])
     writer.add_add_bos_token(False)
     writer.add_eos_token_id(next(i for i in added if vocabulary[i] == "<|im_end|>"))
+
+
+def _token_type(added: dict[str, Any] | None) -> gguf.TokenType:
+    if added is None:
+        return gguf.TokenType.NORMAL
+    return gguf.TokenType.CONTROL if added["special"] else gguf.TokenType.USER_DEFINED

@@ -19,6 +19,9 @@ _CONNECT_TIMEOUT_SECONDS = 5.0
 _KEEPALIVE_SECONDS = 4.0
 
 
+TokenIds = NDArray[np.int64]
+
+
 class LlamaServerError(Exception):
     """llama-server refused a call or answered something unexpected."""
 
@@ -43,7 +46,7 @@ class Props:
 class TopTokens:
     """The most probable next tokens, best first, and how much of the prompt was in the cache."""
 
-    ids: NDArray[np.int64]
+    ids: TokenIds
     logprobs: NDArray[np.float32]
     cached_tokens: int
 
@@ -82,24 +85,24 @@ class LlamaServer:
             total_slots=int(props["total_slots"]),
         )
 
-    async def tokenize(self, content: Sequence[str | int]) -> list[int]:
+    async def tokenize(self, content: Sequence[str | int]) -> TokenIds:
         """Token ids of strings and ids mixed; the strings are plain text, never special tokens."""
         body = {"content": content, "add_special": False, "parse_special": False}
-        # A request may carry megabytes of text, too much to encode on the event loop.
+        # A request may carry megabytes of text, too much for the event loop.
         encoded = await asyncio.to_thread(orjson.dumps, body)
-        tokens: list[int] = (await self._call("POST", "/tokenize", encoded))["tokens"]
-        return tokens
+        answer = await self._send("POST", "/tokenize", encoded)
+        return await asyncio.to_thread(_token_ids, answer)
 
-    async def detokenize(self, ids: Sequence[int]) -> str:
+    async def detokenize(self, ids: TokenIds) -> str:
         """Text of token ids; an incomplete last character becomes U+FFFD."""
-        body = orjson.dumps({"tokens": ids})
+        body = _dumps({"tokens": ids})
         content: str = (await self._call("POST", "/detokenize", body))["content"]
         return content
 
     async def special_token(self, text: str) -> int:
         """Id of the special token written `text`; `LlamaServerError` if the model has none."""
         body = orjson.dumps({"content": text, "add_special": False, "parse_special": True})
-        ids = (await self._call("POST", "/tokenize", body))["tokens"]
+        ids = _token_ids(await self._send("POST", "/tokenize", body))
         if len(ids) != 1:
             raise LlamaServerError(
                 f"the model of llama-server has no special token {text}: "
@@ -108,9 +111,9 @@ class LlamaServer:
         return int(ids[0])
 
     @asynccontextmanager
-    async def embedding(self, ids: Sequence[int]) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def embedding(self, ids: TokenIds) -> AsyncIterator[AsyncIterator[bytes]]:
         """Stream the JSON answer of `/embedding` for a prompt of token ids."""
-        body = orjson.dumps({"content": ids})
+        body = _dumps({"content": ids})
         headers = {"Content-Type": "application/json"}
         with _errors_of_httpx():
             async with self._client.stream(
@@ -121,9 +124,7 @@ class LlamaServer:
                     raise _error_of(response)
                 yield response.aiter_bytes()
 
-    async def top_tokens(
-        self, ids: Sequence[int], count: int, slot: int, harmless: int
-    ) -> TopTokens:
+    async def top_tokens(self, ids: TokenIds, count: int, slot: int, harmless: int) -> TopTokens:
         """The `count` most probable tokens after the prompt `ids`, before any sampling.
 
         `slot` keeps the prompt, so that one that starts alike only computes the rest. `harmless`
@@ -142,7 +143,7 @@ class LlamaServer:
             "logit_bias": [[harmless, 10_000]],
             "response_fields": ["completion_probabilities", "timings"],
         }
-        answer = await self._call("POST", "/completion", orjson.dumps(body))
+        answer = await self._call("POST", "/completion", _dumps(body))
         try:
             tokens = answer["completion_probabilities"][0]["top_logprobs"]
             return TopTokens(
@@ -154,15 +155,29 @@ class LlamaServer:
             raise LlamaServerError("llama-server sent no log-probabilities") from error
 
     async def _call(self, method: str, path: str, body: bytes | None = None) -> Any:
+        try:
+            return orjson.loads(await self._send(method, path, body))
+        except orjson.JSONDecodeError as error:
+            raise LlamaServerError(f"llama-server answered {path} with invalid JSON") from error
+
+    async def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
         headers = {"Content-Type": "application/json"}
         with _errors_of_httpx():
             response = await self._client.request(method, path, content=body, headers=headers)
         if response.is_error:
             raise _error_of(response)
-        try:
-            return orjson.loads(response.content)
-        except orjson.JSONDecodeError as error:
-            raise LlamaServerError(f"llama-server answered {path} with invalid JSON") from error
+        return response.content
+
+
+def _dumps(body: dict[str, Any]) -> bytes:
+    return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _token_ids(answer: bytes) -> TokenIds:
+    try:
+        return np.array(orjson.loads(answer)["tokens"], np.int64)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise LlamaServerError("llama-server answered /tokenize without token ids") from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from models.llama_server import LlamaServer, LlamaServerError, TopTokens
+from models.llama_server import LlamaServer, LlamaServerError, TokenIds, TopTokens
 from models.readout import HiddenStates
 from models.slots import SlotPool
 
@@ -59,15 +59,15 @@ class PrefixReadout:
         Raises `LlamaServerError` if the server does not serve a GGUF with that head.
         """
         props = await server.props()
-        (harmless,) = await server.tokenize(["a"])
+        harmless = int((await server.tokenize(["a"]))[0])
         # A prompt must leave room for the sampled token.
         max_tokens = props.context_size - 1
         slots = SlotPool(props.total_slots)
         readout = cls(server, head_scale, slots, max_tokens, harmless)
-        await readout.hidden_states([harmless], [0])
+        await readout.hidden_states(np.array([harmless]), [0])
         return readout
 
-    async def hidden_states(self, ids: Sequence[int], positions: Sequence[int]) -> HiddenStates:
+    async def hidden_states(self, ids: TokenIds, positions: Sequence[int]) -> HiddenStates:
         """See `Readout.hidden_states`."""
         async with self._slots.lease(ids) as slot:
             for position in positions:
@@ -75,7 +75,7 @@ class PrefixReadout:
                     slot.states[position] = await self._read(ids[: position + 1], slot.id)
             return np.stack([slot.states[position] for position in positions])
 
-    async def _read(self, prompt: Sequence[int], slot: int) -> HiddenStates:
+    async def _read(self, prompt: TokenIds, slot: int) -> HiddenStates:
         count = self.hidden_size + 1
         return self._decode(await self._server.top_tokens(prompt, count, slot, self._harmless))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.llama_server import LlamaServer
+from models.llama_server import LlamaServer, LlamaServerError
 
 # The model was trained on these exact words; any change changes the scores.
 _SYSTEM = (
@@ -31,13 +31,17 @@ class SpecialTokens:
 
     @classmethod
     async def of(cls, server: LlamaServer) -> SpecialTokens:
-        """Look the ids up in the model; `LlamaServerError` if it lacks one."""
-        return cls(
-            im_start=await server.special_token("<|im_start|>"),
-            im_end=await server.special_token("<|im_end|>"),
-            embed=await server.special_token("<|embed_token|>"),
-            rerank=await server.special_token("<|rerank_token|>"),
-        )
+        """Look the ids up in the model.
+
+        Raises `LlamaServerError` if it lacks one, or reads one out of plain text, which would let
+        a document forge it.
+        """
+        texts = ("<|im_start|>", "<|im_end|>", "<|embed_token|>", "<|rerank_token|>")
+        ids = [await server.special_token(text) for text in texts]
+        forged = set(ids) & set((await server.tokenize(texts)).tolist())
+        if forged:
+            raise LlamaServerError(f"the GGUF reads special tokens {forged} out of plain text")
+        return cls(*ids)
 
 
 def prompt_segments(

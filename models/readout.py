@@ -8,6 +8,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.llama_server import TokenIds
+
 HiddenStates = NDArray[np.float32]
 
 
@@ -17,7 +19,7 @@ class Readout(Protocol):
     hidden_size: int
     max_tokens: int
 
-    async def hidden_states(self, ids: Sequence[int], positions: Sequence[int]) -> HiddenStates:
+    async def hidden_states(self, ids: TokenIds, positions: Sequence[int]) -> HiddenStates:
         """Hidden states of the prompt `ids` at ascending `positions`: [len(positions), hidden].
 
         `ids` are at most `max_tokens`. Raises `LlamaServerError` if they cannot be had whole.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.blocks import DoesNotFit, plan_blocks
-from models.llama_server import LlamaServer
+from models.llama_server import LlamaServer, LlamaServerError, TokenIds
 from models.projector import Projector, Vectors, cosine
 from models.prompt import SpecialTokens, prompt_segments
 from models.readout import HiddenStates, Readout
@@ -49,6 +49,14 @@ class _Texts:
     documents: list[str]
     fixed_tokens: int
     document_tokens: list[int]
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    """Token ids of one block, and the positions to read: after each document, after the query."""
+
+    ids: TokenIds
+    positions: list[int]
 
 
 class Reranker:
@@ -123,39 +131,42 @@ class Reranker:
             return Ranking(np.empty(0, np.float32), 0)
         texts = await self._truncate(query, instruction or "", documents)
         prompts = await self._prompts(texts)
-        states = [await self._read(prompt) for prompt in prompts]
+        states = [
+            await self._readout.hidden_states(prompt.ids, prompt.positions) for prompt in prompts
+        ]
         scores = await asyncio.to_thread(self._score, states)
-        return Ranking(scores, sum(len(prompt) for prompt in prompts))
+        return Ranking(scores, sum(len(prompt.ids) for prompt in prompts))
 
     async def _truncate(self, query: str, instruction: str, documents: Sequence[str]) -> _Texts:
         texts = await asyncio.to_thread(_normalize, [query, instruction, *documents])
         # One call counts them all: the embed token keeps neighbours from merging.
         separator = self._tokens.embed
-        ids = np.array(await self._server.tokenize([s for t in texts for s in (t, separator)]))
-        ends = np.flatnonzero(ids == separator)
+        ids = await self._server.tokenize([s for text in texts for s in (text, separator)])
+        ends = self._embed_positions(ids, len(texts))
         starts = np.concatenate(([0], ends[:-1] + 1))
         lengths = (ends - starts).tolist()
         limits = [self._limits.query_tokens, lengths[1]]
         limits += [self._limits.document_tokens] * len(documents)
         for i, (start, length, limit) in enumerate(zip(starts, lengths, limits, strict=True)):
             if length > limit:
-                texts[i] = await self._server.detokenize(ids[start : start + limit].tolist())
+                texts[i] = await self._server.detokenize(ids[start : start + limit])
                 lengths[i] = limit
         fixed = self._template_tokens + 2 * lengths[0] + lengths[1]
         return _Texts(texts[0], texts[1], texts[2:], fixed, lengths[2:])
 
-    async def _prompts(self, texts: _Texts) -> list[list[int]]:
+    async def _prompts(self, texts: _Texts) -> list[_Prompt]:
         lengths = [length + self._passage_tokens for length in texts.document_tokens]
         blocks = plan_blocks(lengths, self._readout.max_tokens - texts.fixed_tokens)
         return [prompt for block in blocks for prompt in await self._tokenize(texts, block)]
 
-    async def _tokenize(self, texts: _Texts, block: range) -> list[list[int]]:
-        """Token ids of one block, or of its halves should it come out longer than planned."""
+    async def _tokenize(self, texts: _Texts, block: range) -> list[_Prompt]:
+        """The prompt of one block, or of its halves should it come out longer than planned."""
         documents = texts.documents[block.start : block.stop]
         segments = prompt_segments(self._tokens, texts.query, documents, texts.instruction)
         ids = await self._server.tokenize(segments)
         if len(ids) <= self._readout.max_tokens:
-            return [ids]
+            embeds = self._embed_positions(ids, len(block)).tolist()
+            return [_Prompt(ids, [*embeds, len(ids) - 1])]
         if len(block) == 1:
             raise DoesNotFit(f"document {block.start} needs {len(ids):,} tokens with its query")
         middle = len(block) // 2
@@ -164,10 +175,14 @@ class Reranker:
             *await self._tokenize(texts, block[middle:]),
         ]
 
-    async def _read(self, ids: list[int]) -> HiddenStates:
-        """Hidden states of one prompt: a row for each document, then the query's."""
-        positions = np.flatnonzero(np.array(ids) == self._tokens.embed).tolist()
-        return await self._readout.hidden_states(ids, [*positions, len(ids) - 1])
+    def _embed_positions(self, ids: TokenIds, expected: int) -> NDArray[np.int64]:
+        """Where the embed tokens are, which are as many as we put there."""
+        positions = np.flatnonzero(ids == self._tokens.embed)
+        if len(positions) != expected:
+            raise LlamaServerError(
+                f"llama-server made {len(positions)} embed tokens of a prompt with {expected}"
+            )
+        return positions
 
     def _score(self, states: Sequence[HiddenStates]) -> Vectors:
         vectors = [self._projector(block) for block in states]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.llama_server import TokenIds
 
 
 @dataclass(eq=False)
@@ -19,16 +21,16 @@ class Slot:
     """
 
     id: int
-    prompt: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    prompt: TokenIds = field(default_factory=lambda: np.empty(0, np.int64))
     states: dict[int, NDArray[np.float32]] = field(default_factory=dict)
 
-    def common_prefix(self, prompt: NDArray[np.int64]) -> int:
+    def common_prefix(self, prompt: TokenIds) -> int:
         """Tokens that `prompt` starts with as the last one did."""
         length = min(len(self.prompt), len(prompt))
         differences = np.flatnonzero(self.prompt[:length] != prompt[:length])
         return int(differences[0]) if len(differences) else length
 
-    def turn_to(self, prompt: NDArray[np.int64]) -> None:
+    def turn_to(self, prompt: TokenIds) -> None:
         """Take the next prompt, keeping the states that hold for it."""
         length = self.common_prefix(prompt)
         self.states = {i: state for i, state in self.states.items() if i < length}
@@ -44,9 +46,8 @@ class SlotPool:
         self._free = [Slot(id) for id in range(total_slots)]
 
     @asynccontextmanager
-    async def lease(self, ids: Sequence[int]) -> AsyncIterator[Slot]:
-        """A slot turned to the prompt `ids`; waits until one is free."""
-        prompt = np.array(ids, np.int64)
+    async def lease(self, prompt: TokenIds) -> AsyncIterator[Slot]:
+        """A slot turned to `prompt`; waits until one is free."""
         async with self._semaphore:
             slot = max(self._free, key=lambda free: free.common_prefix(prompt))
             self._free.remove(slot)

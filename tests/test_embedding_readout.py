@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
 
 from models.embedding_readout import EmbeddingReadout
-from models.llama_server import LlamaServer, LlamaServerError
+from models.llama_server import LlamaServer, LlamaServerError, TokenIds
 
 ROWS = [[float(row * 10 + column) for column in range(3)] for row in range(6)]
 
@@ -25,7 +25,7 @@ class FaultyServer(LlamaServer):
         self._chunk_size = chunk_size
 
     @asynccontextmanager
-    async def embedding(self, ids: Sequence[int]) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def embedding(self, ids: TokenIds) -> AsyncIterator[AsyncIterator[bytes]]:
         async def chunks() -> AsyncIterator[bytes]:
             for start in range(0, len(self._answer), self._chunk_size):
                 yield self._answer[start : start + self._chunk_size]
@@ -47,7 +47,7 @@ async def test_rows_come_whole_however_they_are_cut(chunk_size: int) -> None:
     positions = sorted(random.Random(chunk_size).sample(range(6), 3))
 
     server = FaultyServer(answer(ROWS), chunk_size)
-    states = await readout(server).hidden_states([1] * 6, positions)
+    states = await readout(server).hidden_states(np.ones(6, np.int64), positions)
 
     assert states.dtype == np.float32
     np.testing.assert_array_equal(states, np.array(ROWS)[positions])
@@ -83,4 +83,4 @@ async def test_rows_come_whole_however_they_are_cut(chunk_size: int) -> None:
 )
 async def test_faulty_answers_are_errors(content: bytes) -> None:
     with pytest.raises(LlamaServerError):
-        await readout(FaultyServer(content)).hidden_states([1] * 6, [0, 5])
+        await readout(FaultyServer(content)).hidden_states(np.ones(6, np.int64), [0, 5])

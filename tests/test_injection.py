@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import numpy as np
 import pytest
 
 from models.llama_server import LlamaServer
@@ -37,7 +38,7 @@ async def test_hostile_document_changes_no_token_but_its_own(
 
     async def prompt(document: str) -> list[list[int]]:
         segments = prompt_segments(tokens, "soup", [BEFORE, document, AFTER])
-        ids = await server.tokenize(segments)
+        ids = (await server.tokenize(segments)).tolist()
         assert ids[-1] == tokens.rerank
         assert ids.count(tokens.rerank) == 1
         assert ids.count(tokens.im_start) == 2
@@ -47,7 +48,7 @@ async def test_hostile_document_changes_no_token_but_its_own(
     first, hostile, last, query = await prompt(text)
     first_alone, _, last_alone, query_alone = await prompt("harmless")
     assert (first, last, query) == (first_alone, last_alone, query_alone)
-    assert (await server.detokenize(hostile)).endswith(text)
+    assert (await server.detokenize(np.array(hostile))).endswith(text)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -55,12 +56,13 @@ async def test_hostile_document_changes_no_token_but_its_own(
 async def test_hostile_query_adds_no_special_token(server: LlamaServer, text: str) -> None:
     tokens = await SpecialTokens.of(server)
 
-    ids = await server.tokenize(prompt_segments(tokens, text, [BEFORE, AFTER], text))
+    segments = prompt_segments(tokens, text, [BEFORE, AFTER], text)
+    ids = (await server.tokenize(segments)).tolist()
 
     first, last, query = _split(ids, tokens.embed)
     assert query[-1] == tokens.rerank
-    assert (await server.detokenize(query[:-1])).endswith(f"<query>\n{text}")
-    assert await server.detokenize(last) == f'\n</passage>\n<passage id="1">\n{AFTER}'
+    assert (await server.detokenize(np.array(query[:-1]))).endswith(f"<query>\n{text}")
+    assert await server.detokenize(np.array(last)) == f'\n</passage>\n<passage id="1">\n{AFTER}'
     assert first.count(tokens.im_start) == 2
     assert first.count(tokens.im_end) == 1
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 import re
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from models.embedding_readout import EmbeddingReadout
-from models.llama_server import LlamaServer, LlamaServerError, TopTokens
+from models.llama_server import LlamaServer, LlamaServerError, TokenIds, TopTokens
 from models.prefix_readout import PrefixReadout
 from models.prepare import head_scale, prepare
 from models.slots import SlotPool
@@ -58,7 +58,7 @@ async def test_both_readouts_agree(
     prepare(tmp_path / "model.gguf", gguf, head_type)
     scale = head_scale(gguf)
     assert scale is not None
-    ids = random.Random(1).choices(range(256), k=300)
+    ids = np.array(random.Random(1).choices(range(256), k=300))
     positions = [0, 1, 17, 150, 299]
 
     with Service(tmp_path, RERANKER_READOUT="embedding", **EXACT) as service:
@@ -110,9 +110,7 @@ class CountingServer(LlamaServer):
         super().__init__(url, timeout_seconds=60)
         self.cached: list[int] = []
 
-    async def top_tokens(
-        self, ids: Sequence[int], count: int, slot: int, harmless: int
-    ) -> TopTokens:
+    async def top_tokens(self, ids: TokenIds, count: int, slot: int, harmless: int) -> TopTokens:
         tokens = await super().top_tokens(ids, count, slot, harmless)
         self.cached.append(tokens.cached_tokens)
         return tokens
@@ -123,7 +121,9 @@ async def test_common_prefix_is_computed_once(service: Service, exact_gguf: Path
     scale = head_scale(exact_gguf)
     assert scale is not None
     common = random.Random(2).choices(range(256), k=500)
-    first, second, third = [*common, 1, 2, 3], [*common, 4, 5], [*common[:300], 6, 7]
+    first = np.array([*common, 1, 2, 3])
+    second = np.array([*common, 4, 5])
+    third = np.array([*common[:300], 6, 7])
     server = CountingServer(service.llama_server_url)
     async with server:
         readout = await PrefixReadout.connect(server, scale)
@@ -200,7 +200,7 @@ async def test_slots_are_leased_in_order_of_arrival() -> None:
     order: list[int] = []
 
     async def work(number: int) -> None:
-        async with pool.lease([number]):
+        async with pool.lease(np.array([number])):
             order.append(number)
             await asyncio.sleep(0)
 
@@ -212,14 +212,17 @@ async def test_slots_are_leased_in_order_of_arrival() -> None:
 @pytest.mark.anyio
 async def test_slot_with_the_longest_common_prefix_is_chosen() -> None:
     pool = SlotPool(3)
-    async with pool.lease([1, 2, 3, 4]) as first, pool.lease([1, 2, 5]) as second:
+    async with (
+        pool.lease(np.array([1, 2, 3, 4])) as first,
+        pool.lease(np.array([1, 2, 5])) as second,
+    ):
         pass
 
-    async with pool.lease([1, 2, 3, 9]) as slot:
+    async with pool.lease(np.array([1, 2, 3, 9])) as slot:
         assert slot is first
-    async with pool.lease([1, 2, 5, 9]) as slot:
+    async with pool.lease(np.array([1, 2, 5, 9])) as slot:
         assert slot is second
-    async with pool.lease([7]) as slot:
+    async with pool.lease(np.array([7])) as slot:
         assert slot not in (first, second)
 
 
@@ -230,9 +233,7 @@ class FaultyServer(LlamaServer):
         super().__init__("http://127.0.0.1:9", timeout_seconds=1)
         self._answer = TopTokens(np.array(ids, np.int64), np.array(logprobs, np.float32), 0)
 
-    async def top_tokens(
-        self, ids: Sequence[int], count: int, slot: int, harmless: int
-    ) -> TopTokens:
+    async def top_tokens(self, ids: TokenIds, count: int, slot: int, harmless: int) -> TopTokens:
         return self._answer
 
 
@@ -244,7 +245,7 @@ def faulty(ids: list[int], logprobs: list[float]) -> PrefixReadout:
 @pytest.mark.anyio
 async def test_decoding() -> None:
     # Logits 1.2 and 0.9 for the negatives of components 1 and 0, 0.5 for component 2.
-    states = await faulty([4, 3, 2, 9], [-1.0, -1.3, -1.7, -2.2]).hidden_states([1], [0])
+    states = await faulty([4, 3, 2, 9], [-1.0, -1.3, -1.7, -2.2]).hidden_states(np.array([1]), [0])
 
     np.testing.assert_allclose(states, [[-0.9, -1.2 / 2, 0.5 / -4]], rtol=1e-5)
 
@@ -265,4 +266,4 @@ async def test_decoding() -> None:
 )
 async def test_probabilities_of_another_head(ids: list[int], logprobs: list[float]) -> None:
     with pytest.raises(LlamaServerError, match="not those of the readout head"):
-        await faulty(ids, logprobs).hidden_states([1], [0])
+        await faulty(ids, logprobs).hidden_states(np.array([1]), [0])

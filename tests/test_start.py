@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from models.export import write_projector
+from models.export import write_gguf, write_projector
 from tests import tiny_model
 from tests.running import ROOT, Service, environment, wait_until
 
@@ -218,6 +219,19 @@ def test_projector_of_another_model(model: Path, tmp_path: Path) -> None:
     assert service.process.wait(20) != 0
     assert "hidden states of size 32, the model has size 64" in service.output
     assert "Traceback" not in service.output
+
+
+def test_model_that_reads_special_tokens_out_of_text(model: Path, tmp_path: Path) -> None:
+    tiny = tiny_model.make()
+    tokenizer = json.loads(tiny.tokenizer.to_str())
+    for token in tokenizer["added_tokens"]:
+        token["special"] = False
+    write_gguf(tmp_path / "model.gguf", tiny.config, tiny.tensors, tokenizer)
+    service = Service(model, RERANKER_GGUF=str(tmp_path / "model.gguf"))
+    service.launch()
+
+    assert service.process.wait(20) != 0
+    assert "out of plain text" in service.output
 
 
 def test_context_too_small(model: Path) -> None:
