@@ -144,14 +144,15 @@ start_llama_server() {
   llama=$!
 }
 
+show_log() { [[ -z ${RERANKER_LOG_DIR:-} ]] || tail -n 20 "$RERANKER_LOG_DIR/llama-server.log" >&2; }
+
 is_healthy() { curl -fsS -o /dev/null --max-time 5 "$LLAMA_SERVER_URL/health" 2>/dev/null; }
 
 wait_for_llama_server() {
   local waited=0
   until is_healthy; do
     if [[ -n $llama ]]; then
-      running "$llama" || fail "llama-server ended before it was ready;" \
-        "its last words are ${RERANKER_LOG_DIR:+in $RERANKER_LOG_DIR/llama-server.log}${RERANKER_LOG_DIR:-above}"
+      running "$llama" || { show_log && fail "llama-server ended before it was ready, see above"; }
     elif ((waited++ >= 120)); then
       fail "no llama-server answers at $LLAMA_SERVER_URL; start it or unset LLAMA_SERVER_URL"
     fi
@@ -223,6 +224,8 @@ main() {
     -h | --help) usage && exit ;;
     *) usage >&2 && exit 2 ;;
   esac
+  [[ $READOUT == prefix || $READOUT == embedding ]] ||
+    fail "RERANKER_READOUT is prefix or embedding, not '$READOUT'"
   command -v curl >/dev/null || fail "curl is missing; install it"
   # Paths in settings are relative to where the user stands.
   [[ -z ${RERANKER_GGUF:-} ]] || RERANKER_GGUF=$(realpath -m "$RERANKER_GGUF")

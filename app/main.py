@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from pydantic import ValidationError
 
 from app import jina, rerank, status
-from app.errors import StartUpMessage, add_error_handlers
+from app.errors import StartUpMessage, add_error_handlers, describe
 from app.service import Service
 from app.settings import Settings
 from models.embedding_readout import EmbeddingReadout
@@ -27,7 +29,10 @@ _log = logging.getLogger("uvicorn.error")
 
 def create_app() -> FastAPI:
     """Build the app from the environment; start-up fails if no request could be answered."""
-    settings = Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.exit(f"settings: {describe(error.errors())}")
     app = FastAPI(
         title="jina-reranker", description="Reranking with jina-reranker-v3.", lifespan=_lifespan
     )

@@ -174,6 +174,22 @@ def test_missing_weights() -> None:
     assert "python -m models.download absent --quant Q4_K_M" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("RERANKER_READOUT", "RERANKER_READOUT is prefix or embedding"),
+        ("RERANKER_MAX_DOCUMENTS", "max_documents: input should be a valid integer"),
+    ],
+)
+def test_wrong_setting(model: Path, variable: str, message: str) -> None:
+    service = Service(model, **{variable: "many"})
+    service.launch()
+
+    assert service.process.wait(20) != 0
+    assert message in service.output
+    assert "Traceback" not in service.output
+
+
 def test_model_name_is_no_path() -> None:
     done = start(RERANKER_MODEL="../weights")
 
@@ -219,6 +235,12 @@ def test_projector_of_another_model(model: Path, tmp_path: Path) -> None:
     assert service.process.wait(20) != 0
     assert "hidden states of size 32, the model has size 64" in service.output
     assert "Traceback" not in service.output
+
+
+def test_log_of_llama_server_has_a_place(model: Path, tmp_path: Path) -> None:
+    with Service(model, RERANKER_LOG_DIR=str(tmp_path), LLAMA_ARG_LOG_VERBOSITY="4") as service:
+        assert "load_tensors" in (tmp_path / "llama-server.log").read_text()
+        assert "load_tensors" not in service.output
 
 
 def test_model_that_reads_special_tokens_out_of_text(model: Path, tmp_path: Path) -> None:
