@@ -31,7 +31,7 @@ EXPOSE 80
 VOLUME /srv/reranker/weights
 
 # The first start downloads the weights.
-HEALTHCHECK --interval=10s --timeout=5s --start-period=15m --start-interval=2s \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=15m \
     CMD ["curl", "-fsS", "http://127.0.0.1:80/health"]
 ENTRYPOINT []
 CMD ["./start.sh"]
