@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+# The HTTP client inside huggingface_hub, which lets its errors pass.
 import httpx2
 from huggingface_hub import HfApi, hf_hub_url
 from huggingface_hub.errors import (

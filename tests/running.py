@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +54,14 @@ def environment(**variables: str) -> dict[str, str]:
     }
     inherited["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return inherited | variables
+
+
+def run_on_terminal(command: list[str], cwd: Path, env: dict[str, str]) -> str:
+    """Run `command` to its end with a terminal as standard error; what it showed there."""
+    terminal, stderr = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    subprocess.run(command, cwd=cwd, env=env, stderr=stderr, check=True)
+    return os.read(terminal, 100_000).decode()
 
 
 class Service:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
-import struct
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
 
 from tests.hub import Hub
-from tests.running import ROOT, environment, wait_until
+from tests.running import ROOT, environment, run_on_terminal, wait_until
 
 REPOSITORY = "jinaai/jina-reranker-v3-GGUF"
 FILES = {
@@ -105,14 +101,10 @@ def test_continues_where_it_was_killed(tmp_path: Path) -> None:
 
 
 def test_progress_bar_on_a_terminal(tmp_path: Path) -> None:
-    terminal, stderr = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
     with Hub(REPOSITORY, FILES) as hub:
-        subprocess.run(
-            COMMAND, cwd=tmp_path, env=_environment(tmp_path, hub.url), stderr=stderr, check=True
-        )
+        shown = run_on_terminal(COMMAND, cwd=tmp_path, env=_environment(tmp_path, hub.url))
 
-    assert b"100%" in os.read(terminal, 100_000)
+    assert "100%" in shown
 
 
 def _part(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from gguf import GGMLQuantizationType, GGUFReader
 
 from models.prepare import head_scale, prepare
 from tests import tiny_model
-from tests.running import ROOT
+from tests.running import ROOT, environment, run_on_terminal
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -47,6 +47,16 @@ def test_all_but_the_head_is_the_same(model: Path, tmp_path: Path, head_type: st
             for reader in (before, after)
         )
         assert old_bytes == new_bytes
+
+
+def test_progress_bar_on_a_terminal(model: Path, tmp_path: Path) -> None:
+    arguments = [str(model / "model.gguf"), str(tmp_path / "out.gguf")]
+
+    shown = run_on_terminal(
+        [sys.executable, "-m", "models.prepare", *arguments], cwd=ROOT, env=environment()
+    )
+
+    assert "preparing: 100%" in shown
 
 
 def test_head_divides_by_the_norm(model: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -109,6 +110,49 @@ def test_hanging_llama_server_is_a_timeout(model: Path) -> None:
         assert response.status_code == 504
         assert "RERANKER_TIMEOUT_SECONDS" in response.json()["detail"]
         wait_until(lambda: service.rerank(query="a", documents=["b"]).status_code == 200)
+
+
+def test_options_of_the_prefix_readout(service: Service) -> None:
+    command = service.llama_server.cmdline()
+
+    assert "--embeddings" not in command
+    assert "--ubatch-size" not in command
+    assert command[command.index("--cache-ram") + 1] == "0"
+    assert command[command.index("--parallel") + 1] == "1"
+
+
+def test_gpu_gets_its_name_and_two_slots(model: Path, tmp_path: Path) -> None:
+    """A GPU cannot be had where tests run: a script claims one, then runs the real server."""
+    claims_a_gpu = tmp_path / "llama-server"
+    claims_a_gpu.write_text(
+        "#!/usr/bin/env bash\n"
+        'if [[ $1 == --list-devices ]]; then printf "Available devices:\\n  CUDA0: H (1 MiB)\\n"\n'
+        f'else exec {sys.executable} -m models.embedded_server "$@"; fi\n'
+    )
+    claims_a_gpu.chmod(0o755)
+
+    with Service(model, LLAMA_SERVER_BIN=str(claims_a_gpu)) as service:
+        health = httpx.get(f"{service.url}/health").json()
+        props = httpx.get(f"{service.llama_server_url}/props").json()
+        command = service.llama_server.cmdline()
+
+    assert health["device"] == "cuda"
+    assert props["total_slots"] == 2
+    assert props["default_generation_settings"]["n_ctx"] == 16384
+    assert command[command.index("-ngl") + 1] == "99"
+    assert "--flash-attn" not in command
+
+
+def test_options_of_llama_server_pass_through(model: Path) -> None:
+    options = {
+        "LLAMA_ARG_CTX_SIZE": "8192",
+        "LLAMA_ARG_N_PARALLEL": "2",
+        "LLAMA_ARG_N_GPU_LAYERS": "0",
+    }
+    with Service(model, **options) as service:
+        props = httpx.get(f"{service.llama_server_url}/props").json()
+        assert props["total_slots"] == 2
+        assert props["default_generation_settings"]["n_ctx"] == 4096
 
 
 def test_llama_server_that_runs_already(embedding_service: Service, model: Path) -> None:
