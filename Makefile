@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test golden
+.PHONY: demo test golden bench
 
 demo: $(VENV)/.demo weights/demo/model.gguf
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/demo.sh
@@ -13,6 +13,10 @@ test: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/shellcheck start.sh tests/demo.sh .ci/run
 	$(BIN)/python -m pytest
+
+# Hours on a CPU without AVX-512; `python -m bench --help` has smaller work. Set LLAMA_SERVER_BIN.
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench $(BENCH)
 
 # The reference scores; needs about 1 GB for torch.
 golden: $(VENV)-golden/.done

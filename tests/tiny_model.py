@@ -83,41 +83,64 @@ def train_tokenizer() -> Tokenizer:
     return tokenizer
 
 
+def tokenizer_content() -> dict[str, Any]:
+    """The content of the `tokenizer.json` of `train_tokenizer`."""
+    content: dict[str, Any] = json.loads(train_tokenizer().to_str())
+    return content
+
+
 def make(config: Qwen3Config = CONFIG, seed: int = 0) -> TinyModel:
-    """Draw a model from `seed`; wide weights make its scores depend on every token."""
+    """Draw a model from `seed`."""
     tokenizer = train_tokenizer()
     random = np.random.default_rng(seed)
+    tensors = random_tensors(config, tokenizer.get_vocab_size(), random)
+    return TinyModel(config, tensors, random_projector(config, random), tokenizer)
 
-    def matrix(rows: int, columns: int, gain: float = 1.0) -> NDArray[np.float32]:
-        scale = gain / np.sqrt(columns)
-        values: NDArray[np.float32] = random.standard_normal((rows, columns), np.float32)
-        return values * np.float32(scale)
+
+def random_tensors(
+    config: Qwen3Config, vocabulary_size: int, random: np.random.Generator
+) -> dict[str, NDArray[np.float32]]:
+    """Weights of a transformer, so wide that its states depend on every token."""
+    hidden, head = config.hidden_size, config.head_dim
+    queries = config.num_attention_heads * head
+    keys = config.num_key_value_heads * head
 
     def norm(size: int) -> NDArray[np.float32]:
         return random.uniform(0.5, 1.5, size).astype(np.float32)
 
-    hidden, head = config.hidden_size, config.head_dim
-    queries = config.num_attention_heads * head
-    keys = config.num_key_value_heads * head
-    tensors = {"model.embed_tokens.weight": matrix(tokenizer.get_vocab_size(), hidden)}
+    tensors = {"model.embed_tokens.weight": _matrix(random, vocabulary_size, hidden)}
     for i in range(config.num_hidden_layers):
         layer = f"model.layers.{i}."
         tensors |= {
             layer + "input_layernorm.weight": norm(hidden),
-            layer + "self_attn.q_proj.weight": matrix(queries, hidden, 2.0),
-            layer + "self_attn.k_proj.weight": matrix(keys, hidden, 2.0),
-            layer + "self_attn.v_proj.weight": matrix(keys, hidden),
-            layer + "self_attn.o_proj.weight": matrix(hidden, queries),
+            layer + "self_attn.q_proj.weight": _matrix(random, queries, hidden, 2.0),
+            layer + "self_attn.k_proj.weight": _matrix(random, keys, hidden, 2.0),
+            layer + "self_attn.v_proj.weight": _matrix(random, keys, hidden),
+            layer + "self_attn.o_proj.weight": _matrix(random, hidden, queries),
             layer + "self_attn.q_norm.weight": norm(head),
             layer + "self_attn.k_norm.weight": norm(head),
             layer + "post_attention_layernorm.weight": norm(hidden),
-            layer + "mlp.gate_proj.weight": matrix(config.intermediate_size, hidden),
-            layer + "mlp.up_proj.weight": matrix(config.intermediate_size, hidden),
-            layer + "mlp.down_proj.weight": matrix(hidden, config.intermediate_size),
+            layer + "mlp.gate_proj.weight": _matrix(random, config.intermediate_size, hidden),
+            layer + "mlp.up_proj.weight": _matrix(random, config.intermediate_size, hidden),
+            layer + "mlp.down_proj.weight": _matrix(random, hidden, config.intermediate_size),
         }
     tensors["model.norm.weight"] = norm(hidden)
-    projector = (matrix(hidden // 2, hidden), matrix(hidden // 2, hidden // 2))
-    return TinyModel(config, tensors, projector, tokenizer)
+    return tensors
+
+
+def random_projector(
+    config: Qwen3Config, random: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Matrices of a projector, half as wide as the hidden states, as the published one."""
+    size = config.hidden_size // 2
+    return _matrix(random, size, config.hidden_size), _matrix(random, size, size)
+
+
+def _matrix(
+    random: np.random.Generator, rows: int, columns: int, gain: float = 1.0
+) -> NDArray[np.float32]:
+    values: NDArray[np.float32] = random.standard_normal((rows, columns), np.float32)
+    return values * np.float32(gain / np.sqrt(columns))
 
 
 if __name__ == "__main__":

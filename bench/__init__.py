@@ -1,0 +1,1 @@
+"""How fast the service is: `make bench`, or `python -m bench --help`."""
