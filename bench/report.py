@@ -43,7 +43,7 @@ def show(measurements: Sequence[Measurement], server: str) -> None:
             "" if m.model_share is None else f"{m.model_share:.1%}",
             f"{m.llama_server_peak_rss / 1e9:.2f}",
         )
-    Console(width=110).print(table)
+    Console(width=140).print(table)
 
 
 def write(measurements: Sequence[Measurement], server: str, path: Path) -> None:
