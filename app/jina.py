@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -66,7 +66,7 @@ class RerankResponse(BaseModel):
     """Results, most relevant first."""
 
     model: str
-    object: Annotated[str, Field(examples=["list"])] = "list"
+    object: Literal["list"] = "list"
     usage: Usage
     results: list[Result]
 

@@ -45,6 +45,7 @@ class Contestant:
                 LlamaServer(service.llama_server_url, _TIMEOUT_SECONDS) as self.server,
                 httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as self._client,
             ):
+                self._tokens = await SpecialTokens.of(self.server)
                 yield self
 
     async def answer(self, request: Request) -> int:
@@ -62,8 +63,7 @@ class Floor(Contestant):
 
     async def answer(self, request: Request) -> int:
         """Tokens of the prompt."""
-        tokens = await SpecialTokens.of(self.server)
-        segments = prompt_segments(tokens, request.query, request.documents)
+        segments = prompt_segments(self._tokens, request.query, request.documents)
         ids = await self.server.tokenize(segments)
         body = {"prompt": ids, "n_predict": 1, "cache_prompt": False}
         response = await self._client.post(

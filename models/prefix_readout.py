@@ -11,8 +11,9 @@ from models.llama_server import LlamaServer, LlamaServerError, TokenIds, TopToke
 from models.readout import HiddenStates
 from models.slots import SlotPool
 
-# Mean square of a state that RMSNorm has normalised, with room for the rounding of its logits.
-_MEAN_SQUARE = 1.02
+# The mean square of what RMSNorm has normalised is 1; less only for states near its epsilon or
+# where the head hides components, and never more but for rounding.
+_LEAST_MEAN_SQUARE, _MOST_MEAN_SQUARE = 0.5, 1.02
 _NOT_OURS = (
     "llama-server sent probabilities that are not those of the readout head: "
     "does it serve the GGUF of RERANKER_GGUF?"
@@ -33,7 +34,7 @@ class PrefixReadout:
     Precision: a logit is within ±√n, so a log-probability is within 2√n + ln(vocabulary), 76 for
     jina-reranker-v3, where float32 numbers are 2⁻¹⁷ apart. The difference of two of them is off by
     at most 2⁻¹⁷ ≈ 7.6e-6, in units of the state's root mean square; all n components together by a
-    relative L2 error of at most 7.6e-6. What the head itself rounds comes on top: 2⁻¹² for each
+    relative L2 error of at most 7.6e-6. What the head itself rounds comes on top: 2⁻¹¹ for each
     component where llama.cpp multiplies an F16 head with states in F16.
     """
 
@@ -91,7 +92,8 @@ class PrefixReadout:
             raise LlamaServerError(_NOT_OURS)
         normalised = np.zeros(size, np.float32)
         normalised[components] = np.where(rows < size, logits, -logits)
-        if np.square(normalised).mean() > _MEAN_SQUARE:
-            raise LlamaServerError(_NOT_OURS)
         scale = self._head_scale
+        least = _LEAST_MEAN_SQUARE if scale.all() else 0.0
+        if not least <= np.square(normalised).mean() <= _MOST_MEAN_SQUARE:
+            raise LlamaServerError(_NOT_OURS)
         return np.divide(normalised, scale, out=np.zeros(size, np.float32), where=scale != 0)

@@ -259,9 +259,19 @@ async def test_decoding() -> None:
         ([4, 3, 2, 9], [-1.0, -2.0, -3.0, -9.0]),
         ([4, 3, 2, 9], [-1.0, float("nan"), -1.7, -2.2]),
         ([4, 3, 2, 9], [-1.0, -1.3, -1.7, float("nan")]),
+        ([9, 8, 7, 6], [-2.0, -2.0, -2.0, -2.0]),
         ([], []),
     ],
-    ids=["too few", "no row of the head", "both signs", "too large", "NaN", "NaN last", "none"],
+    ids=[
+        "too few",
+        "no row of the head",
+        "both signs",
+        "too large",
+        "NaN",
+        "NaN last",
+        "all the same",
+        "none",
+    ],
 )
 async def test_probabilities_of_another_head(ids: list[int], logprobs: list[float]) -> None:
     with pytest.raises(LlamaServerError, match="not those of the readout head"):

@@ -1,0 +1,60 @@
+"""The reranker between tokenizing and reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import rerank
+from models.blocks import DoesNotFit
+from models.llama_server import LlamaServer, TokenIds
+from models.prefix_readout import PrefixReadout
+from models.prepare import head_scale
+from models.projector import Projector
+from models.prompt import SpecialTokens
+from models.readout import HiddenStates
+from models.rerank import Limits, Reranker
+from tests.running import Service
+
+
+class NarrowReadout:
+    """A readout that takes few tokens and remembers how many it was given."""
+
+    max_tokens = 700
+
+    def __init__(self, readout: PrefixReadout) -> None:
+        self._readout = readout
+        self.hidden_size = readout.hidden_size
+        self.lengths: list[int] = []
+
+    async def hidden_states(self, ids: TokenIds, positions: Sequence[int]) -> HiddenStates:
+        self.lengths.append(len(ids))
+        return await self._readout.hidden_states(ids, positions)
+
+
+@pytest.mark.anyio
+async def test_block_longer_than_planned_is_halved(
+    service: Service, model: Path, exact_gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Plans that count too few tokens stand for texts that take more inside the prompt than alone.
+    monkeypatch.setattr(rerank, "_SEAM_TOKENS", -12)
+    scale = head_scale(exact_gguf)
+    assert scale is not None
+    projector = Projector.load(model / "projector.safetensors")
+    limits = Limits(query_tokens=16, document_tokens=300)
+    async with LlamaServer(service.llama_server_url, timeout_seconds=60) as server:
+        tokens = await SpecialTokens.of(server)
+        readout = NarrowReadout(await PrefixReadout.connect(server, scale))
+        reranker = await Reranker.connect(server, readout, projector, tokens, limits)
+
+        ranking = await reranker.rerank("soup", ["noon " * 10] * 30)
+
+        assert len(ranking.scores) == 30
+        assert np.isfinite(ranking.scores).all()
+        assert max(readout.lengths) <= readout.max_tokens
+        assert sum(readout.lengths) == ranking.prompt_tokens
+        with pytest.raises(DoesNotFit):
+            await reranker.rerank("soup", ["noon"], "meeting " * 600)
