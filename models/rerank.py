@@ -42,13 +42,13 @@ class Ranking:
 
 @dataclass(frozen=True)
 class _Texts:
-    """What a prompt is made of, truncated, with the tokens it may take."""
+    """What a prompt is made of, truncated, with the tokens it takes at most."""
 
     query: str
     instruction: str
     documents: list[str]
     fixed_tokens: int
-    document_tokens: list[int]
+    passage_tokens: list[int]
 
 
 @dataclass(frozen=True)
@@ -138,25 +138,40 @@ class Reranker:
         return Ranking(scores, sum(len(prompt.ids) for prompt in prompts))
 
     async def _truncate(self, query: str, instruction: str, documents: Sequence[str]) -> _Texts:
-        texts = await asyncio.to_thread(_normalize, [query, instruction, *documents])
+        texts = [query, instruction, *documents]
+        # A token is one byte or more, so what is short in bytes need not be counted.
+        texts, lengths = await asyncio.to_thread(_normalize, texts)
+        limits = [self._limits.query_tokens, lengths[1]]
+        limits += [self._limits.document_tokens] * len(documents)
+        fixed, passages = self._needed_tokens(lengths)
+        cut = any(length > limit for length, limit in zip(lengths, limits, strict=True))
+        if cut or fixed + sum(passages) > self._readout.max_tokens:
+            fixed, passages = self._needed_tokens(await self._cut(texts, limits))
+        return _Texts(texts[0], texts[1], texts[2:], fixed, passages)
+
+    def _needed_tokens(self, lengths: Sequence[int]) -> tuple[int, list[int]]:
+        """Tokens of a prompt without passages, and of each passage, for texts of `lengths`."""
+        query, instruction, *documents = lengths
+        fixed = self._template_tokens + 2 * query + instruction
+        return fixed, [length + self._passage_tokens for length in documents]
+
+    async def _cut(self, texts: list[str], limits: Sequence[int]) -> list[int]:
+        """Cut each text in place to its limit of tokens; the tokens each then has."""
         # One call counts them all: the embed token keeps neighbours from merging.
         separator = self._tokens.embed
         ids = await self._server.tokenize([s for text in texts for s in (text, separator)])
         ends = self._embed_positions(ids, len(texts))
         starts = np.concatenate(([0], ends[:-1] + 1))
-        lengths = (ends - starts).tolist()
-        limits = [self._limits.query_tokens, lengths[1]]
-        limits += [self._limits.document_tokens] * len(documents)
+        lengths: list[int] = (ends - starts).tolist()
         for i, (start, length, limit) in enumerate(zip(starts, lengths, limits, strict=True)):
             if length > limit:
                 texts[i] = await self._server.detokenize(ids[start : start + limit])
                 lengths[i] = limit
-        fixed = self._template_tokens + 2 * lengths[0] + lengths[1]
-        return _Texts(texts[0], texts[1], texts[2:], fixed, lengths[2:])
+        return lengths
 
     async def _prompts(self, texts: _Texts) -> list[_Prompt]:
-        lengths = [length + self._passage_tokens for length in texts.document_tokens]
-        blocks = plan_blocks(lengths, self._readout.max_tokens - texts.fixed_tokens)
+        capacity = self._readout.max_tokens - texts.fixed_tokens
+        blocks = plan_blocks(texts.passage_tokens, capacity)
         return [prompt for block in blocks for prompt in await self._tokenize(texts, block)]
 
     async def _tokenize(self, texts: _Texts, block: range) -> list[_Prompt]:
@@ -192,6 +207,7 @@ class Reranker:
         return cosine(np.concatenate([block[:-1] for block in vectors]), query.astype(np.float32))
 
 
-def _normalize(texts: Sequence[str]) -> list[str]:
-    """NFC, as the model's own tokenizer does before it splits text and llama-server does not."""
-    return [unicodedata.normalize("NFC", text) for text in texts]
+def _normalize(texts: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Texts in NFC, as the model's own tokenizer reads them and llama-server's not, and bytes."""
+    normalized = [unicodedata.normalize("NFC", text) for text in texts]
+    return normalized, [len(text.encode()) for text in normalized]

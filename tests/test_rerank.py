@@ -58,3 +58,42 @@ async def test_block_longer_than_planned_is_halved(
         assert sum(readout.lengths) == ranking.prompt_tokens
         with pytest.raises(DoesNotFit):
             await reranker.rerank("soup", ["noon"], "meeting " * 600)
+
+
+class CountingServer(LlamaServer):
+    """Counts the calls that tokenize."""
+
+    calls = 0
+
+    async def tokenize(self, content: Sequence[str | int]) -> TokenIds:
+        self.calls += 1
+        return await super().tokenize(content)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("documents", "calls"),
+    [
+        (["noon"] * 30, 1),
+        (["noon " * 100, "회의 " * 40], 1),
+        (["noon " * 500], 2),
+        (["noon " * 60] * 15, 2),
+    ],
+    ids=["short", "as long as may be", "a long document", "many bytes"],
+)
+async def test_short_texts_are_tokenized_once(
+    service: Service, model: Path, exact_gguf: Path, documents: list[str], calls: int
+) -> None:
+    scale = head_scale(exact_gguf)
+    assert scale is not None
+    projector = Projector.load(model / "projector.safetensors")
+    server = CountingServer(service.llama_server_url, timeout_seconds=60)
+    async with server:
+        tokens = await SpecialTokens.of(server)
+        readout = await PrefixReadout.connect(server, scale)
+        reranker = await Reranker.connect(server, readout, projector, tokens, Limits(16, 500))
+        server.calls = 0
+
+        await reranker.rerank("soup", documents)
+
+        assert server.calls == calls
