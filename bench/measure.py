@@ -3,95 +3,81 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from dataclasses import dataclass
 
-import httpx
 import numpy as np
 import psutil
 
 from bench.contestants import Contestant
-from bench.work import Work, make_request
+from bench.memory import vram_in_use
+from bench.work import Request, Work
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Seconds are wall time, sizes bytes. `model_share` is of llama-server's own clock, 0…1."""
+    """Seconds are wall time, sizes bytes.
+
+    `outside_model` is the share of the time that the contestant's own clock of the model does not
+    account for, 0…1, None without such a clock. `peak_rss` is by process, since its start.
+    """
 
     contestant: str
     work: str
+    documents: int
     clients: int
     requests: int
+    prompt_tokens: int
     p50_seconds: float
     p95_seconds: float
     tokens_per_second: float
     requests_per_second: float
     wire_bytes_per_request: float
-    model_share: float | None
-    llama_server_peak_rss: int
-    front_peak_rss: int
+    outside_model: float | None
+    peak_rss: dict[str, int]
+    vram: int
 
 
 async def measure(
-    contestant: Contestant, work: Work, clients: int, requests: int, seed: int
+    contestant: Contestant, work: Work, asked: list[Request], clients: int, vram_before: int
 ) -> Measurement:
-    """Let `clients` send `requests` each, one after the other, after one request to warm up.
+    """Let `clients` send the requests `asked`, each client one after the other.
 
     Bytes are all that crosses the loopback interface, so nothing else may use it.
     """
-    asked = [
-        await make_request(work, contestant.server, seed + i) for i in range(1 + clients * requests)
-    ]
-    await contestant.answer(asked.pop())
+    waiting = list(asked)
     seconds: list[float] = []
-    tokens = 0
+    tokens: list[int] = []
 
     async def client() -> None:
-        nonlocal tokens
-        for _ in range(requests):
-            request = asked.pop()
+        while waiting:
+            request = waiting.pop()
             start = time.perf_counter()
-            tokens += await contestant.answer(request)
+            tokens.append(await contestant.answer(request))
             seconds.append(time.perf_counter() - start)
 
-    wire, model = _loopback_bytes(), await _model_seconds(contestant)
+    wire, model = _loopback_bytes(), await contestant.model_seconds()
     start = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
     wall = time.perf_counter() - start
-    model = await _model_seconds(contestant) - model
+    wire, model_after = _loopback_bytes() - wire, await contestant.model_seconds()
     return Measurement(
         contestant=contestant.name,
         work=work.name,
+        documents=work.documents,
         clients=clients,
         requests=len(seconds),
+        prompt_tokens=round(sum(tokens) / len(tokens)),
         p50_seconds=float(np.percentile(seconds, 50)),
         p95_seconds=float(np.percentile(seconds, 95)),
-        tokens_per_second=tokens / wall,
+        tokens_per_second=sum(tokens) / wall,
         requests_per_second=len(seconds) / wall,
-        wire_bytes_per_request=(_loopback_bytes() - wire) / len(seconds),
-        # llama-server keeps no clock for /embedding.
-        model_share=model / wall if model else None,
-        llama_server_peak_rss=_peak_rss(contestant.service.llama_server),
-        front_peak_rss=_peak_rss(contestant.service.child("uvicorn")),
+        wire_bytes_per_request=wire / len(seconds),
+        outside_model=1 - (model_after - model) / wall if model and model_after else None,
+        peak_rss=contestant.peak_rss(),
+        vram=vram_in_use() - vram_before,
     )
 
 
 def _loopback_bytes() -> int:
     return int(psutil.net_io_counters(pernic=True)["lo"].bytes_sent)
-
-
-async def _model_seconds(contestant: Contestant) -> float:
-    async with httpx.AsyncClient() as client:
-        metrics = (await client.get(f"{contestant.service.llama_server_url}/metrics")).text
-    names = ("prompt_seconds_total", "tokens_predicted_seconds_total")
-    return sum(
-        float(value)
-        for name in names
-        for value in re.findall(rf"^llamacpp:{name} (\S+)", metrics, re.MULTILINE)
-    )
-
-
-def _peak_rss(process: psutil.Process) -> int:
-    status = open(f"/proc/{process.pid}/status").read()  # noqa: SIM115
-    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) * 1024

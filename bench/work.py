@@ -5,12 +5,18 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from models.llama_server import LlamaServer
+from tokenizers import Tokenizer
+
+from models.prompt import SpecialTokens, prompt_segments
 
 _WORDS = (
     "the quality meeting starts at two in the kitchen and soup is served at noon while people "
     "walk home through rain with umbrellas that somebody left under a table last winter"
 ).split()
+_SPECIAL_TOKENS = ("<|im_start|>", "<|im_end|>", "<|embed_token|>", "<|rerank_token|>")
+_AFTER_RERANK_TOKEN = (
+    "\n</query><|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"  # as the reference sends
+)
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,11 @@ class Work:
         """As in a table: documents × tokens."""
         return f"{self.documents}×{self.tokens}"
 
+    @property
+    def prompt_tokens(self) -> int:
+        """More than its prompt takes."""
+        return self.documents * (self.tokens + 24) + 1024
+
 
 @dataclass(frozen=True)
 class Request:
@@ -33,12 +44,19 @@ class Request:
     query: str
     documents: list[str]
 
+    @property
+    def prompt(self) -> str:
+        """The whole prompt as the reference implementation writes it."""
+        segments = prompt_segments(SpecialTokens(0, 1, 2, 3), self.query, self.documents)
+        texts = [s if isinstance(s, str) else _SPECIAL_TOKENS[s] for s in segments]
+        return "".join([*texts, _AFTER_RERANK_TOKEN])
 
-async def make_request(work: Work, server: LlamaServer, seed: int) -> Request:
+
+def make_request(work: Work, tokenizer: Tokenizer, seed: int) -> Request:
     """A request unlike those of other seeds from its query on, cut with the model's tokenizer."""
     source = random.Random(seed)
-    documents = []
-    for _ in range(work.documents):
-        ids = await server.tokenize([" ".join(source.choices(_WORDS, k=work.tokens))])
-        documents.append(await server.detokenize(ids[: work.tokens]))
+    texts = [" ".join(source.choices(_WORDS, k=work.tokens)) for _ in range(work.documents)]
+    documents = [
+        tokenizer.decode(encoding.ids[: work.tokens]) for encoding in tokenizer.encode_batch(texts)
+    ]
     return Request(f"{seed} where was the umbrella?", documents)
