@@ -1,20 +1,39 @@
-# The official llama.cpp image; server-b<number> is the CPU one, server-vulkan-b<number> Vulkan's.
+# The official llama.cpp image; of the same build there are server-<build> for the CPU,
+# server-vulkan-<build> and server-rocm-<build>.
 ARG BASE_IMAGE=ghcr.io/ggml-org/llama.cpp:server-cuda-b11434
-FROM ${BASE_IMAGE}
 
-USER root
+FROM ${BASE_IMAGE} AS packages
+# Nothing runs in this stage but the build.
+# hadolint ignore=DL3002
+USER 0
 # Distribution packages follow the base image, whose tag is pinned.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends curl python3 python3-venv \
+    && apt-get install -y --no-install-recommends python3-venv \
     && rm -rf /var/lib/apt/lists/*
-
 WORKDIR /srv/reranker
 COPY requirements.txt .
-RUN python3 -m venv .venv && .venv/bin/pip install --no-cache-dir -r requirements.txt
+# pip and the packages' own tests stay behind in this stage.
+RUN python3 -m venv /pip \
+    && python3 -m venv --without-pip .venv \
+    && /pip/bin/pip --python .venv install --no-cache-dir -r requirements.txt \
+    && find .venv -type d -name tests -prune -exec rm -r {} +
 
-RUN useradd --system --uid 10001 --create-home reranker \
-    && install -d -o reranker -g reranker weights /var/log/reranker
+FROM ${BASE_IMAGE}
+ARG BASE_IMAGE
+LABEL org.opencontainers.image.title="jina-reranker" \
+      org.opencontainers.image.description="Ranks documents with jina-reranker-v3 from a GGUF" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}"
+USER 0
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends curl python3 \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --create-home reranker
+WORKDIR /srv/reranker
+RUN install -d -o reranker -g reranker weights /var/log/reranker
+COPY --from=packages /srv/reranker/.venv .venv
 COPY start.sh .
 COPY models models
 COPY app app
@@ -28,7 +47,7 @@ ENV LLAMA_ARG_HOST=127.0.0.1 \
     RERANKER_LOG_DIR=/var/log/reranker \
     RERANKER_PORT=80
 EXPOSE 80
-VOLUME /srv/reranker/weights
+VOLUME /srv/reranker/weights /var/log/reranker
 
 # The first start downloads the weights.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15m \

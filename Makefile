@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test golden bench
+.PHONY: demo test test-container golden train bench
 
 demo: $(VENV)/.demo weights/demo/model.gguf
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/demo.sh
@@ -11,16 +11,25 @@ test: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck start.sh tests/demo.sh .ci/run
+	$(BIN)/shellcheck start.sh tests/demo.sh tests/container/*.sh bench/gpu.sh .ci/run
+	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest
 
-# Hours on a CPU without AVX-512; `python -m bench --help` has smaller work. Set LLAMA_SERVER_BIN.
-bench: $(VENV)/.dev
-	$(BIN)/python -m bench $(BENCH)
+# In a Docker engine, started if none runs (as root); ends with "Error 77" where none can.
+test-container: $(VENV)/.dev
+	tests/container/run.sh
 
-# The reference scores; needs about 1 GB for torch.
-golden: $(VENV)-golden/.done
-	$(VENV)-golden/bin/python -m tests.golden.make
+# Hours on a CPU without AVX-512; `python -m bench --help` has smaller work. Set LLAMA_SERVER_BIN.
+bench: $(VENV)-torch/.done
+	$(VENV)-torch/bin/python -m bench $(BENCH)
+
+# The reference scores.
+golden: $(VENV)-torch/.done
+	$(VENV)-torch/bin/python -m tests.golden.make
+
+# The demo model, from scratch; about an hour on two cores.
+train: $(VENV)-torch/.done
+	$(VENV)-torch/bin/python -m training $(TRAIN)
 
 weights/demo/model.gguf: tests/tiny_model.py models/export.py | $(VENV)/.demo
 	$(BIN)/python -m tests.tiny_model weights/demo
@@ -36,7 +45,8 @@ $(VENV)/.dev: requirements.txt requirements-demo.txt requirements-dev.txt | $(BI
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-$(VENV)-golden/.done: requirements-golden.txt
-	$(PYTHON) -m venv $(VENV)-golden
-	$(VENV)-golden/bin/pip install --quiet --disable-pip-version-check -r requirements-golden.txt
+# About a gigabyte: torch and transformers.
+$(VENV)-torch/.done: requirements.txt requirements-demo.txt requirements-dev.txt requirements-torch.txt
+	$(PYTHON) -m venv $(VENV)-torch
+	$(VENV)-torch/bin/pip install --quiet --disable-pip-version-check -r requirements-torch.txt
 	@touch $@

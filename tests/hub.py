@@ -1,4 +1,4 @@
-"""A stand-in for the Hugging Face hub: model information and files with ranges, on loopback."""
+"""A stand-in for the Hugging Face hub: model information and files with ranges."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Hub:
         files: dict[str, bytes],
         status: int | None = None,
         stall_after: int | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.repository = repository
         self.files = files
@@ -38,8 +39,9 @@ class Hub:
             pass
 
         Handler.hub = hub
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = ThreadingHTTPServer((host, 0), Handler)
+        self.port = self._server.server_port
+        self.url = f"http://{host}:{self.port}"
 
     def __enter__(self) -> Hub:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

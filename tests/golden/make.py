@@ -1,6 +1,6 @@
 """Compute the golden scores with transformers, independently of the service's own code.
 
-Needs torch and transformers, see requirements-golden.txt.
+Needs torch and transformers, see requirements-torch.txt.
 """
 
 from __future__ import annotations

@@ -1,0 +1,91 @@
+"""What the image is made of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.container.docker import BASE, build, docker, inspect
+from tests.running import ROOT
+
+MOST_BYTES_OVER_BASE = 150e6
+
+
+def in_image(command: str) -> str:
+    return docker("run", "--rm", "jina-reranker-test", "sh", "-c", command)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cold_layers() -> list[str]:
+    return build("jina-reranker-test", "--no-cache")
+
+
+def test_second_build_comes_from_the_cache(cold_layers: list[str]) -> None:
+    assert build("jina-reranker-test") == cold_layers
+
+
+@pytest.mark.parametrize("variant", ["server", "server-vulkan", "server-rocm"])
+def test_other_bases(variant: str) -> None:
+    base = BASE.replace("server-cuda", variant)
+
+    build(f"jina-reranker-test:{variant}", "--build-arg", f"BASE_IMAGE={base}")
+
+    labels = inspect(f"jina-reranker-test:{variant}")["Config"]["Labels"]
+    assert labels["org.opencontainers.image.base.name"] == base
+
+
+def test_size_over_the_base() -> None:
+    over = inspect("jina-reranker-test")["Size"] - inspect(BASE)["Size"]
+
+    print(f"\nour layers over the base image: {over / 1e6:.0f} MB")
+    history = docker("history", "--format", "{{.Size}}\t{{.CreatedBy}}", "jina-reranker-test")
+    print("\n".join(line[:100] for line in history.splitlines() if not line.startswith("0B")))
+    assert over <= MOST_BYTES_OVER_BASE
+
+
+def test_nothing_is_left_of_the_build() -> None:
+    assert in_image("for t in gcc cc make pip pip3; do command -v $t || true; done") == ""
+    left = "/root/.cache /home/reranker/.cache /var/lib/apt/lists/* .venv/bin/pip /pip"
+    assert in_image(f"for f in {left}; do [ ! -e $f ] || echo $f; done") == ""
+    assert set(in_image("ls -A").split()) == {".venv", "app", "models", "start.sh", "weights"}
+
+
+def test_configuration() -> None:
+    config = inspect("jina-reranker-test")["Config"]
+
+    assert config["User"] == "10001"
+    assert config["ExposedPorts"].keys() == {"80/tcp"}
+    assert not config["Entrypoint"]
+    assert "LLAMA_ARG_HOST=127.0.0.1" in config["Env"]
+    assert "127.0.0.1:80/health" in " ".join(config["Healthcheck"]["Test"])
+    for name in ("title", "description", "licenses", "base.name"):
+        assert config["Labels"][f"org.opencontainers.image.{name}"]
+
+
+def test_packages_work_without_what_was_left_out() -> None:
+    names = "app.main models.download models.prepare numpy.linalg"
+    in_image(f".venv/bin/python -c 'import {', '.join(names.split())}'")
+
+
+def test_compose_files_are_valid(tmp_path: Path) -> None:
+    for name in ("docker-compose.yml", "docker-compose.cpu.yml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / ".env").write_text((ROOT / ".env.example").read_text())
+    gpu = docker(
+        "compose",
+        "--project-directory",
+        str(tmp_path),
+        "-f",
+        f"{tmp_path}/docker-compose.yml",
+        "config",
+    )
+    both = ["-f", f"{tmp_path}/docker-compose.yml", "-f", f"{tmp_path}/docker-compose.cpu.yml"]
+    cpu = docker("compose", "--project-directory", str(tmp_path), *both, "config")
+
+    assert "driver: nvidia" in gpu
+    assert "nvidia" not in cpu
+    assert BASE.replace("server-cuda", "server") in cpu
+    for config in (gpu, cpu):
+        assert "read_only: true" in config
+        assert "no-new-privileges:true" in config

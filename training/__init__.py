@@ -1,0 +1,1 @@
+"""Trains the demo model from scratch: `make train`, or `python -m training --help`."""

@@ -1,0 +1,63 @@
+"""Token ids of prompts and single texts, padded to one length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from models.prompt import SpecialTokens, prompt_segments
+from training.pairs import Example
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`ids` [rows, tokens] after the common `prefix` [tokens]; `positions` [rows, marks] in ids."""
+
+    prefix: Tensor
+    ids: Tensor
+    positions: Tensor
+
+
+class Batcher:
+    """Writes prompts as the service does."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        names = ("<|im_start|>", "<|im_end|>", "<|embed_token|>", "<|rerank_token|>")
+        self._special = SpecialTokens(*map(tokenizer.token_to_id, names))
+
+    def prompts(self, examples: Sequence[Example]) -> Batch:
+        """Prompts of lists of one size; marked are their documents, then their query."""
+        rows = []
+        for example in examples:
+            segments = prompt_segments(self._special, example.query, example.documents)
+            rows.append([i for s in segments for i in self._ids(s)])
+        return self._batch(rows, [self._special.embed, self._special.rerank])
+
+    def documents(self, texts: Sequence[str]) -> Batch:
+        """Each text alone, as a document."""
+        embed = self._special.embed
+        return self._batch([[*self._ids(text), embed] for text in texts], [embed])
+
+    def queries(self, texts: Sequence[str]) -> Batch:
+        """Each text alone, as a query."""
+        rerank = self._special.rerank
+        return self._batch([[*self._ids(text), rerank] for text in texts], [rerank])
+
+    def _ids(self, segment: str | int) -> list[int]:
+        return [segment] if isinstance(segment, int) else self._tokenizer.encode(segment).ids
+
+    def _batch(self, rows: list[list[int]], marks: Sequence[int]) -> Batch:
+        columns = enumerate(zip(*rows, strict=False))
+        common = next((i for i, ids in columns if len(set(ids)) > 1), 0)
+        width = max(map(len, rows)) - common
+        ids = torch.zeros(len(rows), width, dtype=torch.long)
+        for i, row in enumerate(rows):
+            ids[i, : len(row) - common] = torch.tensor(row[common:])
+        marked = torch.isin(ids, torch.tensor(marks))
+        positions = marked.nonzero()[:, 1].view(len(rows), -1)
+        return Batch(torch.tensor(rows[0][:common], dtype=torch.long), ids, positions)
