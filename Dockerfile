@@ -10,13 +10,14 @@ USER 0
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-venv \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /srv/reranker
 COPY requirements.txt .
-# pip and the packages' own tests stay behind in this stage.
+# pip, the packages' own tests and a downloader that is not used stay behind in this stage.
 RUN python3 -m venv /pip \
     && python3 -m venv --without-pip .venv \
     && /pip/bin/pip --python .venv install --no-cache-dir -r requirements.txt \
+    && /pip/bin/pip --python .venv uninstall --yes hf_xet \
     && find .venv -type d -name tests -prune -exec rm -r {} +
 
 FROM ${BASE_IMAGE}
@@ -29,7 +30,7 @@ USER 0
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends curl python3 \
-    && rm -rf /var/lib/apt/lists/* \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
     && useradd --system --uid 10001 --create-home reranker
 WORKDIR /srv/reranker
 RUN install -d -o reranker -g reranker weights /var/log/reranker

@@ -32,13 +32,15 @@ def main() -> None:
     """Time each way in turn, and print and write the medians."""
     arguments = _parse()
     context = {"LLAMA_ARG_CTX_SIZE": "8192", "RERANKER_TIMEOUT_SECONDS": "3600"}
-    with Service(arguments.folder, **context) as service:
-        with httpx.Client(base_url=service.llama_server_url, timeout=3600) as client:
-            results = {
-                "one token after 300 in the cache": _calls(client, arguments.rounds),
-                "10 documents of 150 tokens": _orders(client, 10, 150),
-                "10 documents of 30 tokens": _orders(client, 10, 30),
-            }
+    with (
+        Service(arguments.folder, **context) as service,
+        httpx.Client(base_url=service.llama_server_url, timeout=3600) as client,
+    ):
+        results = {
+            "one token after 300 in the cache": _calls(client, arguments.rounds),
+            "10 documents of 150 tokens": _orders(client, 10, 150),
+            "10 documents of 30 tokens": _orders(client, 10, 30),
+        }
     table = Table("", "ms")
     for work, medians in results.items():
         table.add_row(f"[bold]{work}")

@@ -28,7 +28,8 @@ class Batcher:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         names = ("<|im_start|>", "<|im_end|>", "<|embed_token|>", "<|rerank_token|>")
-        self._special = SpecialTokens(*map(tokenizer.token_to_id, names))
+        ids = tokenizer.get_vocab()
+        self._special = SpecialTokens(*(ids[name] for name in names))
 
     def prompts(self, examples: Sequence[Example]) -> Batch:
         """Prompts of lists of one size; marked are their documents, then their query."""

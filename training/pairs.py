@@ -36,7 +36,8 @@ class Example:
 
 def split(pairs: Iterable[Pair]) -> tuple[list[Pair], list[Pair]]:
     """Pairs to train on, and pairs of other packages and modules to judge with."""
-    train, held_out = [], []
+    train: list[Pair] = []
+    held_out: list[Pair] = []
     for pair in pairs:
         digest = hashlib.sha256(pair.origin.encode()).digest()
         (held_out if digest[0] * 100 < _HELD_OUT_PERCENT * 256 else train).append(pair)

@@ -65,7 +65,8 @@ class Project:
 
     @property
     def healthy(self) -> bool:
-        return self.state["Status"] == "running" and self.state["Health"]["Status"] == "healthy"
+        state = self.state
+        return bool(state["Status"] == "running" and state["Health"]["Status"] == "healthy")
 
     @property
     def restarts(self) -> int:
@@ -88,8 +89,9 @@ class Project:
         program = (
             "import os, pathlib, re\n"
             "for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):\n"
-            "    line = path.read_bytes().replace(b'\\0', b' ').decode()\n"
-            f"    if re.search({pattern!r}, line): os.kill(int(path.parent.name), 9)\n"
+            "    line, pid = path.read_bytes().replace(b'\\0', b' ').decode(), path.parent.name\n"
+            f"    if re.search({pattern!r}, line) and pid != str(os.getpid()):\n"
+            "        os.kill(int(pid), 9)\n"
         )
         self.run(".venv/bin/python", "-c", program)
 
