@@ -79,7 +79,7 @@ class Recipe:
 
     def peak_rss(self) -> dict[str, int]:
         """Of each tool."""
-        return self._peaks
+        return dict(self._peaks)
 
     async def model_seconds(self) -> float | None:
         """They keep no clock."""
