@@ -164,7 +164,7 @@ wait_for_llama_server() {
 start_front() {
   say "Starting uvicorn..."
   "$python" -m uvicorn --factory app.main:create_app --host "$HOST" --port "$PORT" \
-    --no-server-header --timeout-graceful-shutdown 5 &
+    --no-server-header --no-access-log --timeout-graceful-shutdown 5 &
   front=$!
 }
 
@@ -179,6 +179,7 @@ pause() {
 # Ends the front first, so that requests under way can still finish; at most 9 s in all.
 stop() {
   trap '' TERM INT
+  rm -f "${RERANKER_RESTARTS:-}"
   end "$front" 60
   end "$llama" 20
   exit "$1"
@@ -212,6 +213,7 @@ supervise() {
     fi
     ((SECONDS - started > LONGEST_DELAY)) && delay=1
     say "llama-server ended; starting it again in $delay s" >&2
+    echo restart >>"$RERANKER_RESTARTS"
     pause "$delay"
     delay=$((delay * 2 > LONGEST_DELAY ? LONGEST_DELAY : delay * 2))
     start_llama_server
@@ -246,6 +248,9 @@ main() {
     start_llama_server
   fi
   export RERANKER_MODEL=$MODEL RERANKER_GGUF=$gguf RERANKER_PROJECTOR=$projector
+  # The front counts its lines for /metrics.
+  RERANKER_RESTARTS=$(mktemp)
+  export RERANKER_RESTARTS
   wait_for_llama_server
   start_front
   supervise

@@ -1,1 +1,3 @@
-"""The HTTP front: what a client sees."""
+"""The HTTP front: formats, limits, errors."""
+
+VERSION = "0.1.0"

@@ -8,16 +8,22 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from app.errors import TooLarge
+from app.errors import Problem, TooLarge
 
 # About a millisecond of parsing.
 _LARGE_BODY_BYTES = 128 * 1024
 
 
 class JSONRequest(Request):
-    """A request that refuses bodies over `settings.max_body_bytes` and parses JSON in a thread."""
+    """A request that refuses bodies over `settings.max_body_bytes` and parses JSON in a thread.
+
+    `parsed` is the body once it has been read.
+    """
+
+    parsed: Any = None
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """Chunks of the body; raises `TooLarge` as soon as they are too many."""
@@ -34,19 +40,31 @@ class JSONRequest(Request):
         """The parsed body; raises `json.JSONDecodeError` however it is malformed."""
         body = await self.body()
         if len(body) < _LARGE_BODY_BYTES:
-            return _parse(body)
-        return await asyncio.to_thread(_parse, body)
+            self.parsed = _parse(body)
+        else:
+            self.parsed = await asyncio.to_thread(_parse, body)
+        return self.parsed
 
 
 class JSONRoute(APIRoute):
-    """A route whose handler gets a `JSONRequest`."""
+    """A route whose handler gets a `JSONRequest`, and whose errors have the shape of a dialect."""
+
+    def error_body(self, request: JSONRequest, problem: Problem) -> dict[str, str]:
+        """The dialect's JSON for `problem`."""
+        raise NotImplementedError
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the handler."""
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            return await handler(JSONRequest(request.scope, request.receive))
+            http = JSONRequest(request.scope, request.receive)
+            try:
+                return await handler(http)
+            except Exception as error:
+                problem = Problem.of(error)
+                body = self.error_body(http, problem)
+                return JSONResponse(body, problem.status, problem.headers)
 
         return handle
 

@@ -1,9 +1,10 @@
-"""Errors as JSON: `{"detail": "what is wrong and what to do"}`."""
+"""What went wrong, as a status and a sentence that says what to do."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -14,9 +15,45 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from models.blocks import DoesNotFit
 from models.llama_server import LlamaServerError, LlamaServerTimeout, LlamaServerUnavailable
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("uvicorn.error")
 
-_RETRY_AFTER_SECONDS = "5"
+_RETRY_AFTER = {"Retry-After": "5"}
+_UNEXPECTED = "internal error; see the log of the service"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An HTTP status, what is wrong and what to do, and headers."""
+
+    status: int
+    detail: str
+    headers: Mapping[str, str] | None = None
+
+    @classmethod
+    def of(cls, error: Exception) -> Problem:
+        """What to tell the client about `error`, which is logged unless the client made it."""
+        match error:
+            case RequestValidationError():
+                return cls(422, describe(error.errors()))
+            case HTTPException():
+                return cls(error.status_code, error.detail, error.headers)
+            case DoesNotFit():
+                return cls(422, f"{error}; shorten them or raise LLAMA_ARG_CTX_SIZE")
+            case TimeoutError() | LlamaServerTimeout():
+                return cls(
+                    504,
+                    "the model took too long; send fewer or shorter documents, "
+                    "or raise RERANKER_TIMEOUT_SECONDS",
+                )
+            case LlamaServerUnavailable():
+                _log.warning("%s", error)
+                detail = "llama-server is not ready; try again in a few seconds"
+                return cls(503, detail, _RETRY_AFTER)
+            case LlamaServerError():
+                _log.error("%s", error)
+                return cls(503, "llama-server failed; see the log of the service")
+        _log.error("unexpected error", exc_info=error)
+        return cls(500, _UNEXPECTED)
 
 
 class TooLarge(HTTPException):
@@ -27,11 +64,7 @@ class TooLarge(HTTPException):
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Answer every error of the service with JSON."""
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return JSONResponse({"detail": describe(error.errors())}, 422)
+    """Answer errors outside of the dialects with `{"detail": …}`."""
 
     @app.exception_handler(404)
     @app.exception_handler(405)
@@ -39,34 +72,14 @@ def add_error_handlers(app: FastAPI) -> None:
         detail = f"{request.method} {request.url.path} is not served; /docs lists what is"
         return JSONResponse({"detail": detail}, error.status_code, error.headers)
 
-    @app.exception_handler(DoesNotFit)
-    async def does_not_fit(_: Request, error: DoesNotFit) -> JSONResponse:
-        detail = f"{error}; shorten them or raise LLAMA_ARG_CTX_SIZE"
-        return JSONResponse({"detail": detail}, 422)
-
-    @app.exception_handler(TimeoutError)
-    @app.exception_handler(LlamaServerTimeout)
-    async def too_slow(_: Request, error: Exception) -> JSONResponse:
-        detail = (
-            "the model took too long; send fewer or shorter documents, "
-            "or raise RERANKER_TIMEOUT_SECONDS"
-        )
-        return JSONResponse({"detail": detail}, 504)
-
-    @app.exception_handler(LlamaServerUnavailable)
-    async def unavailable(_: Request, error: LlamaServerUnavailable) -> JSONResponse:
-        _log.warning("%s", error)
-        detail = "llama-server is not ready; try again in a few seconds"
-        return JSONResponse({"detail": detail}, 503, {"Retry-After": _RETRY_AFTER_SECONDS})
-
     @app.exception_handler(LlamaServerError)
-    async def failed(_: Request, error: LlamaServerError) -> JSONResponse:
-        _log.error("%s", error)
-        return JSONResponse({"detail": "llama-server failed; see the log of the service"}, 503)
+    async def known(_: Request, error: LlamaServerError) -> JSONResponse:
+        problem = Problem.of(error)
+        return JSONResponse({"detail": problem.detail}, problem.status, problem.headers)
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> JSONResponse:
-        return JSONResponse({"detail": "internal error; see the log of the service"}, 500)
+        return JSONResponse({"detail": _UNEXPECTED}, 500)
 
 
 class StartUpMessage:

@@ -9,9 +9,14 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from pydantic import ValidationError
+from starlette.middleware.cors import CORSMiddleware
 
-from app import jina, rerank, status
+from app import VERSION, metrics, status
+from app.dialects import cohere, jina, shared, tei
 from app.errors import StartUpMessage, add_error_handlers, describe
+from app.keys import RequireKey
+from app.metrics import Metrics
+from app.observe import Observe, log_to_stdout
 from app.service import Service
 from app.settings import Settings
 from models.embedding_readout import EmbeddingReadout
@@ -34,12 +39,28 @@ def create_app() -> FastAPI:
     except ValidationError as error:
         sys.exit(f"settings: {describe(error.errors())}")
     app = FastAPI(
-        title="jina-reranker", description="Reranking with jina-reranker-v3.", lifespan=_lifespan
+        title="jina-reranker",
+        description="Reranking with jina-reranker-v3.",
+        version=VERSION,
+        lifespan=_lifespan,
     )
     app.state.settings = settings
+    app.state.metrics = Metrics(settings.restarts)
+    # The last one added sees a request first.
+    if settings.api_keys:
+        app.add_middleware(RequireKey, keys=settings.api_keys)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        )
+    app.add_middleware(Observe, metrics=app.state.metrics)
     app.add_middleware(StartUpMessage)
+    log_to_stdout()
     add_error_handlers(app)
-    for module in (rerank, jina, status):
+    for module in (shared, jina, cohere, tei, status, metrics):
         app.include_router(module.router)
     return app
 

@@ -1,13 +1,15 @@
-"""What every route works with: the reranker, under the limits of the settings."""
+"""What every dialect works with: the reranker, under the limits of the settings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import anyio
 import numpy as np
 from fastapi import Depends, Request
+from numpy.typing import NDArray
 
 from app.disconnect import unless_disconnected
 from app.errors import TooLarge
@@ -16,36 +18,49 @@ from models.llama_server import LlamaServer
 from models.rerank import Ranking, Reranker
 
 
+@dataclass(frozen=True)
+class RankingRequest:
+    """A query and documents to rank, whatever dialect asked."""
+
+    query: str
+    documents: Sequence[str]
+    instruction: str | None = None
+    max_document_tokens: int | None = None
+
+
 class Service:
     """The reranker of a running app."""
 
     def __init__(self, settings: Settings, server: LlamaServer, reranker: Reranker) -> None:
         self.settings = settings
         self.server = server
-        self._reranker = reranker
+        self.reranker = reranker
 
-    async def rerank(
-        self, http: Request, query: str, documents: Sequence[str], instruction: str | None = None
-    ) -> Ranking:
+    async def rerank(self, http: Request, request: RankingRequest) -> Ranking:
         """Score the documents for the client of `http`, as long as it is there.
 
         Raises `TooLarge`, `TimeoutError` or what the reranker raises.
         """
-        limit = self.settings.max_documents
+        documents, limit = request.documents, self.settings.max_documents
         if len(documents) > limit:
             raise TooLarge(
                 f"{len(documents):,} documents in one request; at most {limit:,} "
                 "(RERANKER_MAX_DOCUMENTS), so send them in several requests"
             )
         with anyio.fail_after(self.settings.timeout_seconds):
-            work = self._reranker.rerank(query, documents, instruction)
-            return await unless_disconnected(http, work)
+            work = self.reranker.rerank(
+                request.query, documents, request.instruction, request.max_document_tokens
+            )
+            # For the log and the metrics.
+            http.state.ranking = await unless_disconnected(http, work)
+        ranking: Ranking = http.state.ranking
+        return ranking
 
 
-def best_first(ranking: Ranking) -> list[tuple[int, float]]:
+def best_first(scores: NDArray[np.float32]) -> list[tuple[int, float]]:
     """(index, score) of each document, best score first, ties in input order."""
-    order = np.argsort(-ranking.scores, kind="stable")
-    return list(zip(order.tolist(), ranking.scores[order].tolist(), strict=True))
+    order = np.argsort(-scores, kind="stable")
+    return list(zip(order.tolist(), scores[order].tolist(), strict=True))
 
 
 def _service(request: Request) -> Service:

@@ -23,12 +23,29 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(32 * 2**20, ge=1, description="bytes of one request body")
     max_query_tokens: int = Field(512, ge=1, description="a query is truncated to this")
     max_document_tokens: int = Field(2048, ge=1, description="a document is truncated to this")
+    api_key: str = Field("", description="bearer tokens that clients need, comma separated")
+    cors_origins: str = Field("", description="web pages' origins that may ask, comma separated")
+    restarts: Path | None = Field(None, description="file with a line for each restart")
     timeout_seconds: float = Field(300, gt=0, description="longest that one request may take")
     llama_server_url: str = Field(
         "http://127.0.0.1:8081", validation_alias=AliasChoices("LLAMA_SERVER_URL")
     )
 
     @property
+    def api_keys(self) -> list[str]:
+        """The keys of `api_key`."""
+        return _split(self.api_key)
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        """The origins of `cors_origins`."""
+        return _split(self.cors_origins)
+
+    @property
     def projector_path(self) -> Path:
         """The projector file, by default in the model's folder under weights/."""
         return self.projector or Path("weights") / self.model / "projector.safetensors"
+
+
+def _split(values: str) -> list[str]:
+    return [value.strip() for value in values.split(",") if value.strip()]

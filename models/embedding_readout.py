@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 
 from models.llama_server import LlamaServer, LlamaServerError, TokenIds
-from models.readout import HiddenStates
+from models.readout import HiddenStates, Reading
 
 
 class EmbeddingReadout:
@@ -34,8 +34,13 @@ class EmbeddingReadout:
             rows = await _rows(answer, [0, 1], expected=2)
         return cls(server, len(rows[0]), await _max_tokens(server, probe))
 
-    async def hidden_states(self, ids: TokenIds, positions: Sequence[int]) -> HiddenStates:
-        """See `Readout.hidden_states`."""
+    @property
+    def waiting(self) -> int:
+        """None: llama-server keeps its own queue of embeddings."""
+        return 0
+
+    async def read(self, ids: TokenIds, positions: Sequence[int]) -> Reading:
+        """See `Readout.read`; llama-server reuses nothing between embeddings."""
         async with self._server.embedding(ids) as answer:
             rows = await _rows(answer, positions, expected=len(ids))
         if any(len(row) != self.hidden_size for row in rows):
@@ -43,7 +48,7 @@ class EmbeddingReadout:
         states = np.array(rows, np.float32)
         if not np.isfinite(states).all():
             raise LlamaServerError("llama-server sent hidden states that are not finite numbers")
-        return states
+        return Reading(states)
 
 
 async def _max_tokens(server: LlamaServer, probe: int) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.llama_server import LlamaServer, LlamaServerError, TokenIds, TopTokens
-from models.readout import HiddenStates
+from models.readout import HiddenStates, Reading
 from models.slots import SlotPool
 
 # The mean square of what RMSNorm has normalised is 1; less only for states near its epsilon or
@@ -65,18 +66,26 @@ class PrefixReadout:
         max_tokens = props.context_size - 1
         slots = SlotPool(props.total_slots)
         readout = cls(server, head_scale, slots, max_tokens, harmless)
-        await readout.hidden_states(np.array([harmless]), [0])
+        await readout.read(np.array([harmless]), [0])
         return readout
 
-    async def hidden_states(self, ids: TokenIds, positions: Sequence[int]) -> HiddenStates:
-        """See `Readout.hidden_states`."""
+    @property
+    def waiting(self) -> int:
+        """See `Readout.waiting`."""
+        return self._slots.waiting
+
+    async def read(self, ids: TokenIds, positions: Sequence[int]) -> Reading:
+        """See `Readout.read`."""
+        start = time.perf_counter()
         async with self._slots.lease(ids) as slot:
+            queue_seconds = time.perf_counter() - start
             for position in positions:
                 if position not in slot.states:
-                    slot.states[position] = await self._read(ids[: position + 1], slot.id)
-            return np.stack([slot.states[position] for position in positions])
+                    slot.states[position] = await self._read_one(ids[: position + 1], slot.id)
+            states = np.stack([slot.states[position] for position in positions])
+            return Reading(states, slot.reused_tokens, queue_seconds)
 
-    async def _read(self, prompt: TokenIds, slot: int) -> HiddenStates:
+    async def _read_one(self, prompt: TokenIds, slot: int) -> HiddenStates:
         count = self.hidden_size + 1
         return self._decode(await self._server.top_tokens(prompt, count, slot, self._harmless))
 

@@ -54,6 +54,11 @@ class Projector:
         """Length of the hidden states it takes."""
         return int(self.first.shape[1])
 
+    @property
+    def output_size(self) -> int:
+        """Length of the vectors it makes."""
+        return int(self.second.shape[0])
+
     def __call__(self, hidden_states: Vectors) -> Vectors:
         """Project float32 [rows, hidden] to float32 [rows, output]."""
         vectors: Vectors = np.maximum(hidden_states @ self.first.T, 0) @ self.second.T

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -13,14 +14,31 @@ from models.llama_server import TokenIds
 HiddenStates = NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Hidden states [positions, hidden], and what it took to read them.
+
+    `reused_tokens` of the prompt were in llama-server's cache from an earlier one;
+    `queue_seconds` went by before a slot was free.
+    """
+
+    states: HiddenStates
+    reused_tokens: int = 0
+    queue_seconds: float = 0.0
+
+
 class Readout(Protocol):
     """A way to read hidden states: the last layer after the final RMSNorm."""
 
     hidden_size: int
     max_tokens: int
 
-    async def hidden_states(self, ids: TokenIds, positions: Sequence[int]) -> HiddenStates:
-        """Hidden states of the prompt `ids` at ascending `positions`: [len(positions), hidden].
+    @property
+    def waiting(self) -> int:
+        """Prompts that wait for a slot."""
+
+    async def read(self, ids: TokenIds, positions: Sequence[int]) -> Reading:
+        """Hidden states of the prompt `ids` at ascending `positions`.
 
         `ids` are at most `max_tokens`. Raises `LlamaServerError` if they cannot be had whole.
         """

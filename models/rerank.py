@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,11 +34,32 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Timings:
+    """Seconds of a request: waiting for a slot, tokenizing, in the model, in the projector."""
+
+    queue: float = 0.0
+    tokenize: float = 0.0
+    model: float = 0.0
+    projector: float = 0.0
+
+    def items(self) -> list[tuple[str, float]]:
+        """Stage and seconds."""
+        return list(vars(self).items())
+
+
+@dataclass(frozen=True)
 class Ranking:
-    """Relevance scores, float32 [documents] in -1…1, and the tokens the model read for them."""
+    """Relevance scores, float32 [documents] in -1…1, and what they were computed from.
+
+    `vectors` are the projected documents, float32 [documents, output]. Of the `prompt_tokens`,
+    `reused_tokens` were in llama-server's cache.
+    """
 
     scores: NDArray[np.float32]
+    vectors: Vectors
     prompt_tokens: int
+    reused_tokens: int
+    timings: Timings
 
 
 @dataclass(frozen=True)
@@ -119,30 +141,63 @@ class Reranker:
                 "RERANKER_MAX_DOCUMENT_TOKENS."
             )
 
+    @property
+    def waiting(self) -> int:
+        """Prompts that wait for a slot of llama-server."""
+        return self._readout.waiting
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of the longest prompt."""
+        return self._readout.max_tokens
+
     async def rerank(
-        self, query: str, documents: Sequence[str], instruction: str | None = None
+        self,
+        query: str,
+        documents: Sequence[str],
+        instruction: str | None = None,
+        max_document_tokens: int | None = None,
     ) -> Ranking:
         """Score each of `documents` against `query`, as the reference implementation does.
 
+        Documents are truncated to `max_document_tokens` where that is less than the limit.
         Raises `DoesNotFit` if query and instruction leave no room for a document, and
         `LlamaServerError` if llama-server fails.
         """
         if not documents:
-            return Ranking(np.empty(0, np.float32), 0)
-        texts = await self._truncate(query, instruction or "", documents)
+            empty = np.empty(0, np.float32)
+            return Ranking(empty, empty.reshape(0, self._projector.output_size), 0, 0, Timings())
+        start = time.perf_counter()
+        most = self._limits.document_tokens
+        limit = min(max_document_tokens or most, most)
+        texts = await self._truncate(query, instruction or "", documents, limit)
         prompts = await self._prompts(texts)
-        states = [
-            await self._readout.hidden_states(prompt.ids, prompt.positions) for prompt in prompts
-        ]
-        scores = await asyncio.to_thread(self._score, states)
-        return Ranking(scores, sum(len(prompt.ids) for prompt in prompts))
+        tokenized = time.perf_counter()
+        readings = [await self._readout.read(prompt.ids, prompt.positions) for prompt in prompts]
+        read = time.perf_counter()
+        scores, vectors = await asyncio.to_thread(self._score, [r.states for r in readings])
+        queue = sum(reading.queue_seconds for reading in readings)
+        return Ranking(
+            scores,
+            vectors,
+            prompt_tokens=sum(len(prompt.ids) for prompt in prompts),
+            reused_tokens=sum(reading.reused_tokens for reading in readings),
+            timings=Timings(
+                queue=queue,
+                tokenize=tokenized - start,
+                model=read - tokenized - queue,
+                projector=time.perf_counter() - read,
+            ),
+        )
 
-    async def _truncate(self, query: str, instruction: str, documents: Sequence[str]) -> _Texts:
+    async def _truncate(
+        self, query: str, instruction: str, documents: Sequence[str], document_limit: int
+    ) -> _Texts:
         texts = [query, instruction, *documents]
         # A token is one byte or more, so what is short in bytes need not be counted.
         texts, lengths = await asyncio.to_thread(_normalize, texts)
         limits = [self._limits.query_tokens, lengths[1]]
-        limits += [self._limits.document_tokens] * len(documents)
+        limits += [document_limit] * len(documents)
         fixed, passages = self._needed_tokens(lengths)
         cut = any(length > limit for length, limit in zip(lengths, limits, strict=True))
         if cut or fixed + sum(passages) > self._readout.max_tokens:
@@ -199,12 +254,14 @@ class Reranker:
             )
         return positions
 
-    def _score(self, states: Sequence[HiddenStates]) -> Vectors:
+    def _score(self, states: Sequence[HiddenStates]) -> tuple[Vectors, Vectors]:
+        """Scores [documents] and projected documents [documents, output] of all blocks."""
         vectors = [self._projector(block) for block in states]
         # A block counts as much as its best document, mapped from -1…1 to 0…1 and never quite 0.
         weights = [(1 + cosine(block[:-1], block[-1]).max()) / 2 + 1e-9 for block in vectors]
         query = np.average([block[-1] for block in vectors], axis=0, weights=weights)
-        return cosine(np.concatenate([block[:-1] for block in vectors]), query.astype(np.float32))
+        documents = np.concatenate([block[:-1] for block in vectors])
+        return cosine(documents, query.astype(np.float32)), documents
 
 
 def _normalize(texts: Sequence[str]) -> tuple[list[str], list[int]]:

@@ -15,7 +15,7 @@ from models.llama_server import TokenIds
 
 @dataclass(eq=False)
 class Slot:
-    """A slot, the last prompt it had, and the hidden states that were read from it.
+    """A slot, its prompt, the hidden states read from it, and what it shares with the last one.
 
     The model is causal: a state holds for every prompt that is the same up to its position.
     """
@@ -23,6 +23,7 @@ class Slot:
     id: int
     prompt: TokenIds = field(default_factory=lambda: np.empty(0, np.int64))
     states: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    reused_tokens: int = 0
 
     def common_prefix(self, prompt: TokenIds) -> int:
         """Tokens that `prompt` starts with as the last one did."""
@@ -32,8 +33,8 @@ class Slot:
 
     def turn_to(self, prompt: TokenIds) -> None:
         """Take the next prompt, keeping the states that hold for it."""
-        length = self.common_prefix(prompt)
-        self.states = {i: state for i, state in self.states.items() if i < length}
+        self.reused_tokens = self.common_prefix(prompt)
+        self.states = {i: s for i, s in self.states.items() if i < self.reused_tokens}
         self.prompt = prompt
 
 
@@ -44,15 +45,21 @@ class SlotPool:
         self._semaphore = asyncio.Semaphore(total_slots)
         # Least recently used first.
         self._free = [Slot(id) for id in range(total_slots)]
+        self.waiting = 0
 
     @asynccontextmanager
     async def lease(self, prompt: TokenIds) -> AsyncIterator[Slot]:
         """A slot turned to `prompt`; waits until one is free."""
-        async with self._semaphore:
-            slot = max(self._free, key=lambda free: free.common_prefix(prompt))
-            self._free.remove(slot)
-            slot.turn_to(prompt)
-            try:
-                yield slot
-            finally:
-                self._free.append(slot)
+        self.waiting += 1
+        try:
+            await self._semaphore.acquire()
+        finally:
+            self.waiting -= 1
+        slot = max(self._free, key=lambda free: free.common_prefix(prompt))
+        self._free.remove(slot)
+        slot.turn_to(prompt)
+        try:
+            yield slot
+        finally:
+            self._free.append(slot)
+            self._semaphore.release()

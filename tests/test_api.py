@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 
 from app.service import best_first
-from models.rerank import Ranking
+from tests.golden.cases import CASES
 from tests.running import Service
 
+VECTORS = json.loads((Path(__file__).parent / "golden/vectors.json").read_text())
 QUERY = "내일 회의 일정"
 DOCUMENTS = ["오늘 점심은 김치찌개를 먹었다", "내일 오후 2시에 품질 미팅이 있습니다", "soup"]
 
@@ -22,13 +24,13 @@ def ranks(response: httpx.Response) -> list[tuple[int, float]]:
     return [(result["index"], result["relevance_score"]) for result in response.json()["results"]]
 
 
-@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank"])
+@pytest.mark.parametrize("path", ["/rerank", "/v1/rerank", "/reranking", "/v1/reranking"])
 def test_jina_answer(service: Service, path: str) -> None:
     body = {"model": "any", "query": QUERY, "documents": DOCUMENTS}
 
     answer = httpx.post(service.url + path, json=body).json()
 
-    assert answer.keys() == {"model", "object", "usage", "results"}
+    assert answer.keys() == {"id", "model", "object", "usage", "results", "meta"}
     assert (answer["model"], answer["object"]) == ("tiny", "list")
     assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] > 250
     assert {frozenset(result) for result in answer["results"]} == {
@@ -65,19 +67,18 @@ def test_top_n(service: Service, top_n: int | None, expected: int) -> None:
 
 
 def test_ties_keep_the_order_of_the_request() -> None:
-    ranking = Ranking(np.array([0.5, 0.7, 0.5, 0.7], np.float32), prompt_tokens=1)
+    scores = np.array([0.5, 0.7, 0.5, 0.7], np.float32)
 
-    assert [index for index, _ in best_first(ranking)] == [1, 3, 0, 2]
+    assert [index for index, _ in best_first(scores)] == [1, 3, 0, 2]
 
 
 def test_no_documents(service: Service) -> None:
-    assert service.rerank(query=QUERY, documents=[]).json() == {
-        "model": "tiny",
-        "object": "list",
-        "usage": {"prompt_tokens": 0, "total_tokens": 0},
-        "results": [],
-    }
+    answer = service.rerank(query=QUERY, documents=[]).json()
+
+    assert answer["usage"] == {"prompt_tokens": 0, "total_tokens": 0}
+    assert answer["results"] == []
     assert service.rerank(query=QUERY, texts=[]).json() == []
+    assert _post(service, b'{"query": "a", "documents": []}', "/v2/rerank").json()["results"] == []
 
 
 def test_tei_answer(service: Service) -> None:
@@ -109,7 +110,7 @@ def test_examples_of_the_documentation_run(service: Service) -> None:
         assert service.rerank(**example).status_code == 200
 
 
-BAD_BODIES = {
+BAD_BODIES: dict[str, tuple[Any, str]] = {
     "empty query": ({"query": "", "documents": ["a"]}, "query"),
     "blank query": ({"query": " \n", "documents": ["a"]}, "query"),
     "number as query": ({"query": 3, "documents": ["a"]}, "query"),
@@ -132,6 +133,9 @@ BAD_BODIES = {
 }
 
 
+NOT_OF_COHERE = {"surrogate in text", "number as text", "instruction"}
+
+
 @pytest.mark.parametrize("name", BAD_BODIES)
 def test_bad_body_names_the_field(service: Service, name: str) -> None:
     body, field = BAD_BODIES[name]
@@ -139,7 +143,19 @@ def test_bad_body_names_the_field(service: Service, name: str) -> None:
     response = _post(service, json.dumps(body))
 
     assert response.status_code == 422
-    assert response.json()["detail"].startswith(f"{field}: ")
+    shape = {"error", "error_type"} if "texts" in (body or ()) else {"detail", "message"}
+    assert response.json().keys() == shape
+    assert _sentence(response).startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize("name", sorted(BAD_BODIES.keys() - NOT_OF_COHERE))
+def test_bad_body_of_cohere(service: Service, name: str) -> None:
+    body, field = BAD_BODIES[name]
+    response = _post(service, json.dumps(body), "/v2/rerank")
+
+    assert response.status_code == 422
+    assert response.json().keys() == {"message"}
+    assert response.json()["message"].startswith(f"{field}: ")
 
 
 @pytest.mark.parametrize(
@@ -197,6 +213,60 @@ def test_instruction_that_leaves_no_room(service: Service) -> None:
     assert "LLAMA_ARG_CTX_SIZE" in response.json()["detail"]
 
 
-def _post(service: Service, content: Any) -> httpx.Response:
+def test_max_doc_length(service: Service) -> None:
+    tokens = {
+        limit: service.rerank(query="a", documents=["noon " * 200], **limits).json()["usage"]
+        for limit, limits in (
+            (None, {}),
+            (20, {"max_doc_length": 20}),
+            (10, {"max_tokens_per_doc": 10}),
+            (9999, {"max_doc_length": 9999}),
+        )
+    }
+
+    counts = {limit: usage["prompt_tokens"] for limit, usage in tokens.items()}
+    assert counts[20] - counts[10] == 10
+    assert counts[None] == counts[9999] > counts[20] + 100
+
+
+@pytest.mark.parametrize("field", ["max_doc_length", "max_tokens_per_doc"])
+@pytest.mark.parametrize("value", [0, -1, "10", 1.5, True])
+def test_bad_max_doc_length(service: Service, field: str, value: object) -> None:
+    response = service.rerank(query="a", documents=["b"], **{field: value})
+
+    assert response.status_code == 422
+    assert _sentence(response).startswith(f"{field}: ")
+
+
+def test_return_embeddings(service: Service) -> None:
+    case = CASES["korean"]
+    body = {"query": case.query, "documents": case.documents, "return_embeddings": True}
+
+    results = service.rerank(**body, top_n=2).json()["results"]
+
+    assert len(results) == 2
+    for result in results:
+        expected = VECTORS["korean"][result["index"]]
+        np.testing.assert_allclose(result["embedding"], expected, rtol=1e-3, atol=1e-4)
+    assert ranks(service.rerank(**body)) == ranks(
+        service.rerank(**body | {"return_embeddings": False})
+    )
+
+
+def test_search_units(service: Service) -> None:
+    for documents, units in ((1, 1), (100, 1), (101, 2)):
+        answer = _post(
+            service, json.dumps({"query": "a", "documents": ["b"] * documents}), "/v2/rerank"
+        )
+        assert answer.json()["meta"]["billed_units"] == {"search_units": units}
+
+
+def _post(service: Service, content: Any, path: str = "/rerank") -> httpx.Response:
     headers = {"Content-Type": "application/json"}
-    return httpx.post(f"{service.url}/rerank", content=content, headers=headers, timeout=60)
+    return httpx.post(f"{service.url}{path}", content=content, headers=headers, timeout=60)
+
+
+def _sentence(response: httpx.Response) -> str:
+    """What is wrong, whatever the dialect calls it."""
+    body = response.json()
+    return str(body.get("detail") or body["error"])

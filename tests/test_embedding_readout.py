@@ -47,7 +47,7 @@ async def test_rows_come_whole_however_they_are_cut(chunk_size: int) -> None:
     positions = sorted(random.Random(chunk_size).sample(range(6), 3))
 
     server = FaultyServer(answer(ROWS), chunk_size)
-    states = await readout(server).hidden_states(np.ones(6, np.int64), positions)
+    states = (await readout(server).read(np.ones(6, np.int64), positions)).states
 
     assert states.dtype == np.float32
     np.testing.assert_array_equal(states, np.array(ROWS)[positions])
@@ -83,4 +83,4 @@ async def test_rows_come_whole_however_they_are_cut(chunk_size: int) -> None:
 )
 async def test_faulty_answers_are_errors(content: bytes) -> None:
     with pytest.raises(LlamaServerError):
-        await readout(FaultyServer(content)).hidden_states(np.ones(6, np.int64), [0, 5])
+        await readout(FaultyServer(content)).read(np.ones(6, np.int64), [0, 5])

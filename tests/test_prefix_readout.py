@@ -64,11 +64,11 @@ async def test_both_readouts_agree(
     with Service(tmp_path, RERANKER_READOUT="embedding", **EXACT) as service:
         async with connected(service) as server:
             readout = await EmbeddingReadout.connect(server, probe=1)
-            expected = await readout.hidden_states(ids, positions)
+            expected = (await readout.read(ids, positions)).states
     with Service(tmp_path, RERANKER_GGUF=str(gguf), **EXACT) as service:
         async with connected(service) as server:
             prefix = await PrefixReadout.connect(server, scale)
-            states = await prefix.hidden_states(ids, positions)
+            states = (await prefix.read(ids, positions)).states
 
     assert states.dtype == np.float32
     errors = np.linalg.norm(states - expected, axis=1) / np.linalg.norm(expected, axis=1)
@@ -129,14 +129,14 @@ async def test_common_prefix_is_computed_once(service: Service, exact_gguf: Path
         readout = await PrefixReadout.connect(server, scale)
         server.cached.clear()
 
-        states = await readout.hidden_states(first, [250, 499, 502])
+        states = (await readout.read(first, [250, 499, 502])).states
         assert server.cached[1:] == [251, 500]
 
-        again = await readout.hidden_states(second, [250, 499, 501])
+        again = (await readout.read(second, [250, 499, 501])).states
         assert server.cached[3:] == [500]
         np.testing.assert_array_equal(again[:2], states[:2])
 
-        shorter = await readout.hidden_states(third, [250, 301])
+        shorter = (await readout.read(third, [250, 301])).states
         assert server.cached[4:] == [300]
 
         fresh = await PrefixReadout.connect(server, scale)
@@ -144,7 +144,7 @@ async def test_common_prefix_is_computed_once(service: Service, exact_gguf: Path
             (second, [250, 499, 501], again),
             (third, [250, 301], shorter),
         ):
-            alone = await fresh.hidden_states(ids, positions)
+            alone = (await fresh.read(ids, positions)).states
             np.testing.assert_allclose(alone, expected, atol=1e-4)
 
 
@@ -244,7 +244,7 @@ def faulty(ids: list[int], logprobs: list[float]) -> PrefixReadout:
 @pytest.mark.anyio
 async def test_decoding() -> None:
     # Logits 1.2 and 0.9 for the negatives of components 1 and 0, 0.5 for component 2.
-    states = await faulty([4, 3, 2, 9], [-1.0, -1.3, -1.7, -2.2]).hidden_states(np.array([1]), [0])
+    states = (await faulty([4, 3, 2, 9], [-1.0, -1.3, -1.7, -2.2]).read(np.array([1]), [0])).states
 
     np.testing.assert_allclose(states, [[-0.9, -1.2 / 2, 0.5 / -4]], rtol=1e-5)
 
@@ -275,4 +275,4 @@ async def test_decoding() -> None:
 )
 async def test_probabilities_of_another_head(ids: list[int], logprobs: list[float]) -> None:
     with pytest.raises(LlamaServerError, match="not those of the readout head"):
-        await faulty(ids, logprobs).hidden_states(np.array([1]), [0])
+        await faulty(ids, logprobs).read(np.array([1]), [0])

@@ -15,7 +15,7 @@ from models.prefix_readout import PrefixReadout
 from models.prepare import head_scale
 from models.projector import Projector
 from models.prompt import SpecialTokens
-from models.readout import HiddenStates
+from models.readout import Reading
 from models.rerank import Limits, Reranker
 from tests.running import Service
 
@@ -30,9 +30,11 @@ class NarrowReadout:
         self.hidden_size = readout.hidden_size
         self.lengths: list[int] = []
 
-    async def hidden_states(self, ids: TokenIds, positions: Sequence[int]) -> HiddenStates:
+    waiting = 0
+
+    async def read(self, ids: TokenIds, positions: Sequence[int]) -> Reading:
         self.lengths.append(len(ids))
-        return await self._readout.hidden_states(ids, positions)
+        return await self._readout.read(ids, positions)
 
 
 @pytest.mark.anyio

@@ -51,3 +51,4 @@ Text = Annotated[
 ]
 Query = Annotated[Text, AfterValidator(_not_blank)]
 TopN = Annotated[int, Field(strict=True, ge=0)]
+Tokens = Annotated[int, Field(strict=True, ge=1)]

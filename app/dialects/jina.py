@@ -1,17 +1,35 @@
-"""The rerank API of Jina."""
+"""The rerank API of Jina, which is also version 1 of Cohere's: one answer that both accept."""
 
 from __future__ import annotations
 
-from typing import Literal
+import asyncio
+import math
+from typing import Any, Literal
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+import orjson
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.body import JSONRoute
-from app.fields import Query, String, Text, TopN
-from app.service import ServiceDependency, best_first
+from app.body import JSONRequest, JSONRoute
+from app.dialects.fields import Query, String, Text, Tokens, TopN
+from app.errors import Problem
+from app.service import RankingRequest, ServiceDependency, best_first
 
-router = APIRouter(route_class=JSONRoute, tags=["rerank"])
+
+class Route(JSONRoute):
+    """Errors carry `detail` for clients of Jina and `message` for those of Cohere."""
+
+    def error_body(self, request: JSONRequest, problem: Problem) -> dict[str, str]:
+        """See `JSONRoute.error_body`."""
+        return error_body(problem)
+
+
+def error_body(problem: Problem) -> dict[str, str]:
+    """The same sentence under both names."""
+    return {"detail": problem.detail, "message": problem.detail}
+
+
+router = APIRouter(route_class=Route, tags=["rerank"])
 
 
 class RerankRequest(BaseModel):
@@ -37,8 +55,33 @@ class RerankRequest(BaseModel):
     query: Query
     documents: list[Text]
     top_n: TopN | None = Field(None, description="results to return; absent, null or 0: all")
-    return_documents: bool = False
+    return_documents: bool | None = False
+    return_embeddings: bool | None = Field(False, description="return the documents' vectors too")
     instruction: String | None = Field(None, description="what makes a document relevant")
+    max_doc_length: Tokens | None = Field(None, description="documents are cut to these tokens")
+    max_tokens_per_doc: Tokens | None = Field(None, description="another name of max_doc_length")
+    rank_fields: list[str] | None = Field(None, description="fields of documents that are objects")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _join_rank_fields(cls, body: Any) -> Any:
+        """Give documents that are objects a text made of their `rank_fields`."""
+        fields = body.get("rank_fields") if isinstance(body, dict) else None
+        if isinstance(fields, list) and fields and isinstance(body.get("documents"), list):
+            return body | {"documents": [_joined(item, fields) for item in body["documents"]]}
+        return body
+
+    def ranking_request(self) -> RankingRequest:
+        """What the service is asked for."""
+        limit = self.max_tokens_per_doc or self.max_doc_length
+        return RankingRequest(self.query, self.documents, self.instruction, limit)
+
+
+def _joined(document: Any, fields: list[Any]) -> Any:
+    if not isinstance(document, dict):
+        return document
+    texts = [document[name] for name in fields if isinstance(document.get(name), str)]
+    return {"text": "\n".join(texts)} if texts else document
 
 
 class Usage(BaseModel):
@@ -60,29 +103,72 @@ class Result(BaseModel):
     index: int
     relevance_score: float
     document: Document | None = None
+    embedding: list[float] | None = None
+
+
+class Version(BaseModel):
+    """Of Cohere's API."""
+
+    version: str
+
+
+class Units(BaseModel):
+    """What Cohere would count: a unit for each 100 documents."""
+
+    search_units: int
+
+
+class Meta(BaseModel):
+    """Cohere's part of the answer."""
+
+    api_version: Version
+    billed_units: Units
+
+    @classmethod
+    def of(cls, version: str, documents: int) -> Meta:
+        """For an answer about so many documents."""
+        units = Units(search_units=max(1, math.ceil(documents / 100)))
+        return cls(api_version=Version(version=version), billed_units=units)
 
 
 class RerankResponse(BaseModel):
     """Results, most relevant first."""
 
+    id: str
     model: str
     object: Literal["list"] = "list"
     usage: Usage
     results: list[Result]
+    meta: Meta
 
 
-@router.post("/v1/rerank", response_model_exclude_unset=True)
+@router.post("/v1/rerank", response_model=RerankResponse, response_model_exclude_unset=True)
+@router.post("/v1/reranking", response_model=RerankResponse, response_model_exclude_unset=True)
 async def rerank(
     http: Request, request: RerankRequest, service: ServiceDependency
-) -> RerankResponse:
+) -> RerankResponse | Response:
     """Rank documents by relevance to a query."""
-    ranking = await service.rerank(http, request.query, request.documents, request.instruction)
+    ranking = await service.rerank(http, request.ranking_request())
     results = [
         Result(index=index, relevance_score=score)
-        for index, score in best_first(ranking)[: request.top_n or None]
+        for index, score in best_first(ranking.scores)[: request.top_n or None]
     ]
     if request.return_documents:
         for result in results:
             result.document = Document(text=request.documents[result.index])
-    usage = Usage(prompt_tokens=ranking.prompt_tokens, total_tokens=ranking.prompt_tokens)
-    return RerankResponse(model=service.settings.model, object="list", usage=usage, results=results)
+    answer = RerankResponse(
+        id=http.state.request_id,
+        model=service.settings.model,
+        object="list",
+        usage=Usage(prompt_tokens=ranking.prompt_tokens, total_tokens=ranking.prompt_tokens),
+        results=results,
+        meta=Meta.of("1", len(request.documents)),
+    )
+    if not request.return_embeddings:
+        return answer
+    body = answer.model_dump(exclude_unset=True)
+    for result in body["results"]:
+        result["embedding"] = ranking.vectors[result["index"]]
+    # Thousands of floats: too many for pydantic and for the event loop.
+    content = await asyncio.to_thread(orjson.dumps, body, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(content, media_type="application/json")

@@ -4,30 +4,42 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from pydantic import Discriminator, Tag
 
-from app import jina, tei
-from app.body import JSONRoute
+from app.body import JSONRequest, JSONRoute
+from app.dialects import jina, tei
+from app.errors import Problem
 from app.service import ServiceDependency
-
-router = APIRouter(route_class=JSONRoute, tags=["rerank"])
 
 
 def _dialect(body: Any) -> str:
     return "tei" if isinstance(body, dict) and "texts" in body else "jina"
 
 
+class Route(JSONRoute):
+    """Errors have the shape of the dialect that the body speaks."""
+
+    def error_body(self, request: JSONRequest, problem: Problem) -> dict[str, str]:
+        """See `JSONRoute.error_body`."""
+        speaks_tei = _dialect(request.parsed) == "tei"
+        return tei.error_body(problem) if speaks_tei else jina.error_body(problem)
+
+
+router = APIRouter(route_class=Route, tags=["rerank"])
+
 RerankRequest = Annotated[
     Annotated[jina.RerankRequest, Tag("jina")] | Annotated[tei.RerankRequest, Tag("tei")],
     Discriminator(_dialect),
 ]
+RerankResponse = jina.RerankResponse | list[tei.Rank]
 
 
-@router.post("/rerank", response_model_exclude_unset=True)
+@router.post("/rerank", response_model=RerankResponse, response_model_exclude_unset=True)
+@router.post("/reranking", response_model=RerankResponse, response_model_exclude_unset=True)
 async def rerank(
     http: Request, request: RerankRequest, service: ServiceDependency
-) -> jina.RerankResponse | list[tei.Rank]:
+) -> RerankResponse | Response:
     """Rank `documents` in the dialect of Jina, or `texts` in that of text-embeddings-inference."""
     if isinstance(request, tei.RerankRequest):
         return await tei.rerank(http, request, service)

@@ -1,12 +1,24 @@
-"""The rerank API of text-embeddings-inference (TEI)."""
+"""The API of text-embeddings-inference (TEI); its `/rerank` is in `shared`."""
 
 from __future__ import annotations
 
-from fastapi import Request
+from typing import Any
+
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.fields import Query, String
-from app.service import ServiceDependency, best_first
+from app import VERSION
+from app.dialects.fields import Query, String
+from app.errors import Problem
+from app.service import RankingRequest, ServiceDependency, best_first
+
+router = APIRouter(tags=["status"])
+
+
+def error_body(problem: Problem) -> dict[str, str]:
+    """A sentence, and the kind of error that TEI would call it."""
+    kinds = {503: "Unhealthy", 500: "Backend", 504: "Backend", 429: "Overloaded"}
+    return {"error": problem.detail, "error_type": kinds.get(problem.status, "Validation")}
 
 
 class RerankRequest(BaseModel):
@@ -43,9 +55,42 @@ class Rank(BaseModel):
 
 async def rerank(http: Request, request: RerankRequest, service: ServiceDependency) -> list[Rank]:
     """Rank texts by relevance to a query, most relevant first."""
-    ranking = await service.rerank(http, request.query, request.texts)
-    ranks = [Rank(index=index, score=score) for index, score in best_first(ranking)]
+    ranking = await service.rerank(http, RankingRequest(request.query, request.texts))
+    ranks = [Rank(index=index, score=score) for index, score in best_first(ranking.scores)]
     if request.return_text:
         for rank in ranks:
             rank.text = request.texts[rank.index]
     return ranks
+
+
+class Info(BaseModel):
+    """What clients of TEI ask before they send texts."""
+
+    model_id: str
+    model_sha: str | None = None
+    model_dtype: str = "gguf"
+    model_type: dict[str, Any] = {
+        "reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+    }
+    max_concurrent_requests: int
+    max_input_length: int
+    max_batch_tokens: int
+    max_batch_requests: int | None = None
+    max_client_batch_size: int
+    auto_truncate: bool = True
+    tokenization_workers: int = 1
+    version: str
+
+
+@router.get("/info")
+async def info(service: ServiceDependency) -> Info:
+    """The model and its limits, in the format of text-embeddings-inference."""
+    settings = service.settings
+    return Info(
+        model_id=settings.model,
+        max_concurrent_requests=settings.max_documents,
+        max_input_length=settings.max_document_tokens,
+        max_batch_tokens=service.reranker.max_tokens,
+        max_client_batch_size=settings.max_documents,
+        version=VERSION,
+    )

@@ -16,6 +16,7 @@ from tests import tiny_model
 from tests.golden.cases import CASES, Case
 
 PATH = Path(__file__).with_name("scores.json")
+VECTORS_PATH = Path(__file__).with_name("vectors.json")
 
 TEMPLATE = """<|im_start|>system
 You are a search relevance expert who can determine a ranking of the passages based on how relevant they are to the query. If the query is a question, how relevant a passage is depends on how well it answers the question. If not, try to analyze the intent of the query and assess how well each passage satisfies the intent. If an instruction is provided, you should follow the instruction when determining the ranking.<|im_end|>
@@ -91,4 +92,7 @@ if __name__ == "__main__":
     reference = Reference(tiny_model.make())
     golden = {name: reference.scores(case) for name, case in CASES.items()}
     PATH.write_text(json.dumps(golden, indent=1) + "\n")
+    korean = CASES["korean"]
+    vectors = reference.block(korean.query, korean.documents, None)[:-1]
+    VECTORS_PATH.write_text(json.dumps({"korean": vectors.tolist()}, indent=1) + "\n")
     print(f"wrote the scores of {len(golden)} requests to {PATH.name}")

@@ -1,0 +1,1 @@
+"""The rerank APIs that clients speak, one module each: fields, conversion and routes."""

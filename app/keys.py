@@ -1,0 +1,38 @@
+"""API keys."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+_WITHOUT_KEY = ("/health",)
+_DETAIL = "send a key of RERANKER_API_KEY as the header `Authorization: Bearer <key>`"
+
+
+class RequireKey:
+    """Middleware that lets only requests with one of `keys` as bearer token through."""
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        self._app = app
+        self._keys = [key.encode() for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http" or scope["path"] in _WITHOUT_KEY or self._has_key(scope):
+            await self._app(scope, receive, send)
+            return
+        # A name for each dialect's clients: the key is refused before the body tells the dialect.
+        body = {"detail": _DETAIL, "message": _DETAIL, "error": _DETAIL, "error_type": "Validation"}
+        refusal = JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})
+        await refusal(scope, receive, send)
+
+    def _has_key(self, scope: Scope) -> bool:
+        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+        given = token.strip().encode("latin-1")
+        # Every key is compared, so that the time does not tell which one is close.
+        matches = [secrets.compare_digest(given, key) for key in self._keys]
+        return scheme.lower() == "bearer" and any(matches)

@@ -1,0 +1,82 @@
+"""Prometheus metrics, and the route that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from app.service import ServiceDependency
+from models.llama_server import LlamaServerError
+from models.rerank import Ranking
+
+router = APIRouter(tags=["status"])
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_DOCUMENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_TOKENS = tuple(2**i for i in range(8, 18))
+
+
+class Metrics:
+    """The metrics of one app. `restarts` is a file to which start.sh adds a line each time."""
+
+    def __init__(self, restarts: Path | None) -> None:
+        self.registry = CollectorRegistry()
+        names: dict[str, Any] = {"registry": self.registry, "namespace": "reranker"}
+        self.requests = Counter("requests", "Requests answered.", ["route", "status"], **names)
+        self.seconds = Histogram(
+            "request_seconds", "Time of a request.", ["route"], buckets=_SECONDS, **names
+        )
+        self.documents = Histogram(
+            "request_documents", "Documents of a ranking.", buckets=_DOCUMENTS, **names
+        )
+        self.tokens = Histogram(
+            "request_tokens", "Tokens of a ranking's prompts.", buckets=_TOKENS, **names
+        )
+        self.reused_tokens = Counter(
+            "reused_tokens", "Tokens that were in llama-server's cache.", **names
+        )
+        self.stages = Counter("stage_seconds", "Time of rankings by stage.", ["stage"], **names)
+        self.in_flight = Gauge("requests_in_flight", "Requests under way.", **names)
+        self.waiting = Gauge("prompts_waiting", "Prompts that wait for a slot.", **names)
+        self.llama_server_up = Gauge("llama_server_up", "1 if llama-server is ready.", **names)
+        self.registry.register(_Restarts(restarts))
+        ProcessCollector(registry=self.registry)
+
+    def ranked(self, ranking: Ranking) -> None:
+        """Count one ranking."""
+        self.documents.observe(len(ranking.scores))
+        self.tokens.observe(ranking.prompt_tokens)
+        self.reused_tokens.inc(ranking.reused_tokens)
+        for stage, seconds in ranking.timings.items():
+            self.stages.labels(stage).inc(seconds)
+
+
+class _Restarts(Collector):
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def collect(self) -> Iterator[Metric]:
+        lines = self._path.read_bytes().count(b"\n") if self._path else 0
+        yield CounterMetricFamily(
+            "reranker_llama_server_restarts", "Starts of llama-server after it died.", lines
+        )
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(request: Request, service: ServiceDependency) -> Response:
+    """Metrics in the text format of Prometheus."""
+    shown: Metrics = request.app.state.metrics
+    shown.waiting.set(service.reranker.waiting)
+    try:
+        await service.server.check_health()
+        shown.llama_server_up.set(1)
+    except LlamaServerError:
+        shown.llama_server_up.set(0)
+    return Response(generate_latest(shown.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,102 @@
+"""One log line, one request id and one count for each request."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+import uuid
+from typing import Any
+
+import orjson
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.metrics import Metrics
+from models.rerank import Ranking
+
+_log = logging.getLogger("reranker.requests")
+
+# Asked every few seconds by machines.
+_QUIET = ("/health", "/metrics")
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class Observe:
+    """Middleware that names, times, counts and logs; the text of documents stays out of it.
+
+    A client's `X-Request-ID` is taken over if it is printable ASCII of at most 128 characters.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id = _request_id(scope)
+        start = time.perf_counter()
+        status = 500
+
+        async def observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                if "ranking" in state:
+                    headers["Server-Timing"] = _server_timing(state["ranking"])
+            await send(message)
+
+        try:
+            with self._metrics.in_flight.track_inprogress():
+                await self._app(scope, receive, observed)
+        finally:
+            self._record(scope, status, time.perf_counter() - start, state.get("ranking"))
+
+    def _record(self, scope: Scope, status: int, seconds: float, ranking: Ranking | None) -> None:
+        # Paths that are not served would make a label each.
+        route = scope["route"].path if "route" in scope else "other"
+        self._metrics.requests.labels(route, str(status)).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "request_id": scope["state"]["request_id"],
+            "method": scope["method"],
+            "path": scope["path"],
+            "status": status,
+            "seconds": round(seconds, 4),
+        }
+        if ranking:
+            self._metrics.ranked(ranking)
+            line |= {
+                "documents": len(ranking.scores),
+                "tokens": ranking.prompt_tokens,
+                "reused_tokens": ranking.reused_tokens,
+            }
+            line |= {name: round(value, 4) for name, value in ranking.timings.items()}
+        level = logging.DEBUG if scope["path"] in _QUIET and status == 200 else logging.INFO
+        _log.log(level, "%s", orjson.dumps(line).decode())
+
+
+def log_to_stdout() -> None:
+    """Print the lines as they are, one JSON object each."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    _log.handlers = [handler]
+    _log.propagate = False
+    _log.setLevel(logging.INFO)
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _server_timing(ranking: Ranking) -> str:
+    return ", ".join(f"{name};dur={seconds * 1e3:.1f}" for name, seconds in ranking.timings.items())

@@ -1,0 +1,89 @@
+"""API keys and CORS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cohere
+import httpx
+import pytest
+
+from tests.running import EXACT, Service
+
+ORIGIN = {"Origin": "https://app.example"}
+
+
+@pytest.fixture(scope="module")
+def locked(model: Path, exact_gguf: Path) -> Iterator[Service]:
+    settings = {"RERANKER_API_KEY": "first, zweiter-schlüssel", **EXACT}
+    settings["RERANKER_CORS_ORIGINS"] = ORIGIN["Origin"]
+    with Service(model, RERANKER_GGUF=str(exact_gguf), **settings) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "Bearer wrong", "Bearer", "first", "Basic first", "Bearer first, zweiter"],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/rerank"),
+        ("POST", "/v2/rerank"),
+        ("GET", "/metrics"),
+        ("GET", "/docs"),
+        ("GET", "/openapi.json"),
+        ("GET", "/v1/models"),
+        ("GET", "/info"),
+        ("GET", "/nothing"),
+    ],
+)
+def test_refused(locked: Service, authorization: str | None, method: str, path: str) -> None:
+    headers = {"Authorization": authorization} if authorization else {}
+
+    answer = httpx.request(method, locked.url + path, headers=headers)
+
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert "Authorization: Bearer" in answer.json()["detail"]
+    assert answer.json()["message"] == answer.json()["error"] == answer.json()["detail"]
+
+
+def test_health_needs_no_key(locked: Service) -> None:
+    assert httpx.get(f"{locked.url}/health").status_code == 200
+
+
+@pytest.mark.parametrize("key", ["first", "zweiter-schlüssel"])
+def test_any_key_opens(locked: Service, key: str) -> None:
+    headers = {b"Authorization": b"bearer " + key.encode()}
+    body = {"query": "soup?", "documents": ["noon"]}
+
+    answer = httpx.post(f"{locked.url}/rerank", json=body, headers=headers)
+
+    assert answer.status_code == 200
+
+
+def test_official_client_sends_its_key(locked: Service) -> None:
+    right, wrong = (cohere.ClientV2(key, base_url=locked.url) for key in ("first", "wrong"))
+
+    assert right.rerank(model="any", query="soup?", documents=["noon"]).results[0].index == 0
+    with pytest.raises(cohere.UnauthorizedError):
+        wrong.rerank(model="any", query="soup?", documents=["noon"])
+
+
+def test_cors_as_configured(locked: Service, service: Service) -> None:
+    preflight = ORIGIN | {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type",
+    }
+
+    allowed = httpx.options(f"{locked.url}/rerank", headers=preflight)
+    other = httpx.options(
+        f"{locked.url}/rerank", headers=preflight | {"Origin": "https://evil.example"}
+    )
+    off = httpx.options(f"{service.url}/rerank", headers=preflight)
+
+    assert allowed.headers["Access-Control-Allow-Origin"] == ORIGIN["Origin"]
+    assert "Access-Control-Allow-Origin" not in other.headers
+    assert "Access-Control-Allow-Origin" not in off.headers
