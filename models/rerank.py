@@ -99,6 +99,7 @@ class Reranker:
         self._limits = limits
         self._template_tokens = 0
         self._passage_tokens = 0
+        self._most_document_tokens = 0
 
     @classmethod
     async def connect(
@@ -131,6 +132,7 @@ class Reranker:
         self._passage_tokens = len(many) - len(two_digits) + _SEAM_TOKENS
         query, document = self._limits.query_tokens, self._limits.document_tokens
         needed = self._template_tokens + 2 * query + self._passage_tokens + document
+        self._most_document_tokens = self._readout.max_tokens - (needed - document)
         if needed > self._readout.max_tokens:
             raise ConfigurationError(
                 f"llama-server takes {self._readout.max_tokens:,} tokens at once, but "
@@ -160,7 +162,8 @@ class Reranker:
     ) -> Ranking:
         """Score each of `documents` against `query`, as the reference implementation does.
 
-        Documents are truncated to `max_document_tokens` where that is less than the limit.
+        Documents are truncated to `max_document_tokens` instead of the limit, as far as the context
+        has room for that many.
         Raises `DoesNotFit` if query and instruction leave no room for a document, and
         `LlamaServerError` if llama-server fails.
         """
@@ -168,8 +171,7 @@ class Reranker:
             empty = np.empty(0, np.float32)
             return Ranking(empty, empty.reshape(0, self._projector.output_size), 0, 0, Timings())
         start = time.perf_counter()
-        most = self._limits.document_tokens
-        limit = min(max_document_tokens or most, most)
+        limit = min(max_document_tokens or self._limits.document_tokens, self._most_document_tokens)
         texts = await self._truncate(query, instruction or "", documents, limit)
         prompts = await self._prompts(texts)
         tokenized = time.perf_counter()

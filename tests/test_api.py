@@ -229,6 +229,16 @@ def test_max_doc_length(service: Service) -> None:
     assert counts[None] == counts[9999] > counts[20] + 100
 
 
+def test_max_doc_length_above_the_default(service: Service) -> None:
+    def tokens(**limits: int) -> int:
+        answer = service.rerank(query="a", documents=["noon " * 3000], **limits)
+        return int(answer.json()["usage"]["prompt_tokens"])
+
+    assert tokens(max_doc_length=2500) - tokens() == 2500 - 2048
+    # No more than a context of 4,096 has room for, with the longest query.
+    assert 2500 < tokens(max_doc_length=4000) < 4096 - 2 * 500
+
+
 @pytest.mark.parametrize("field", ["max_doc_length", "max_tokens_per_doc"])
 @pytest.mark.parametrize("value", [0, -1, "10", 1.5, True])
 def test_bad_max_doc_length(service: Service, field: str, value: object) -> None:

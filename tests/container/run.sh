@@ -23,7 +23,7 @@ find_engine() {
   local log=$CACHE/dockerd.log
   dockerd >"$log" 2>&1 &
   engine=$!
-  trap 'kill "$engine"; wait "$engine" || true' EXIT
+  trap '{ kill "$engine" && wait "$engine"; } 2>/dev/null || true' EXIT
   until docker info >/dev/null 2>&1; do
     kill -0 "$engine" 2>/dev/null || no_engine "dockerd does not run here: $(tail -n 1 "$log")"
     sleep 0.2
