@@ -10,7 +10,7 @@ import pytest
 from models.llama_server import LlamaServer
 from models.prompt import SpecialTokens, prompt_segments
 from tests.running import Service
-from tests.tiny_model import SPECIAL_TOKENS
+from training.tokenizer import SPECIAL_TOKENS
 
 HOSTILE = [
     *SPECIAL_TOKENS,

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 
+import training.tokenizer
 from models.export import Qwen3Config, write_gguf, write_projector
 
 CONFIG = Qwen3Config(
@@ -22,13 +23,6 @@ CONFIG = Qwen3Config(
     head_dim=32,
     intermediate_size=128,
 )
-SPECIAL_TOKENS = [
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|embed_token|>",
-    "<|rerank_token|>",
-]
 _VOCABULARY_SIZE = 800
 _CORPUS = [
     "You are a search relevance expert who can determine a ranking of the passages.",
@@ -38,11 +32,6 @@ _CORPUS = [
     "الاجتماع غدا في الساعة الثانية بعد الظهر",
     "The kitchen serves soup at noon, and the meeting about quality starts at two.",
 ]
-# The pre-tokenizer pattern of Qwen2 and Qwen3, an interface of the model as the prompt is.
-_QWEN2_PATTERN = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 
 
 @dataclass(frozen=True)
@@ -63,24 +52,8 @@ class TinyModel:
 
 
 def train_tokenizer() -> Tokenizer:
-    """Train a byte-level BPE with Qwen's normalizer and pre-tokenizer on a few sentences."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(_QWEN2_PATTERN), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    size = _VOCABULARY_SIZE - len(SPECIAL_TOKENS)
-    trainer = trainers.BpeTrainer(
-        vocab_size=size, initial_alphabet=sorted(alphabet), show_progress=False
-    )
-    tokenizer.train_from_iterator(_CORPUS, trainer)
-    tokenizer.add_special_tokens(SPECIAL_TOKENS)
-    return tokenizer
+    """A vocabulary out of a few sentences."""
+    return training.tokenizer.train_tokenizer(_CORPUS, _VOCABULARY_SIZE)
 
 
 def tokenizer_content() -> dict[str, Any]:
