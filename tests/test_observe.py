@@ -44,12 +44,19 @@ def test_metrics(watched: Service) -> None:
     watched.rerank(query="", documents=DOCUMENTS)
     httpx.get(f"{watched.url}/nothing/{os.getpid()}")
 
-    after = samples(watched)
+    after = before
 
     def grown(name: str, **labels: str) -> float:
         series = name + json.dumps(labels, sort_keys=True)
-        return after[series] - before.get(series, 0)
+        return after.get(series, 0) - before.get(series, 0)
 
+    def all_counted() -> bool:
+        nonlocal after
+        after = samples(watched)
+        return grown("reranker_requests_total", route="other", status="404") == 1
+
+    # A request is counted when its answer is out.
+    wait_until(all_counted)
     assert grown("reranker_requests_total", route="/rerank", status="200") == 2
     assert grown("reranker_requests_total", route="/rerank", status="422") == 1
     assert grown("reranker_requests_total", route="other", status="404") == 1
@@ -90,6 +97,7 @@ def test_log_line(watched: Service) -> None:
     body = {"query": "soup?", "documents": DOCUMENTS}
     httpx.post(f"{watched.url}/v1/rerank", json=body, headers=headers).raise_for_status()
 
+    wait_until(lambda: '"logged-1"' in watched.output)
     (line,) = [line for line in watched.output.splitlines() if '"logged-1"' in line]
 
     entry = json.loads(line)
