@@ -27,7 +27,7 @@ bench: $(VENV)-torch/.done
 golden: $(VENV)-torch/.done
 	$(VENV)-torch/bin/python -m tests.golden.make
 
-# The demo model, from scratch; about an hour on two cores.
+# A demo model, from scratch.
 train: $(VENV)-torch/.done
 	$(VENV)-torch/bin/python -m training $(TRAIN)
 

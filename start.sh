@@ -36,6 +36,7 @@ readonly LLAMA_PORT=${LLAMA_SERVER_PORT:-8081}
 readonly LONGEST_DELAY=30
 front=''
 llama=''
+restarts=''
 
 say() { printf '%s\n' "$*"; }
 
@@ -179,7 +180,7 @@ pause() {
 # Ends the front first, so that requests under way can still finish; at most 9 s in all.
 stop() {
   trap '' TERM INT
-  rm -f "${RERANKER_RESTARTS:-}"
+  [[ -z $restarts ]] || rm -f "$restarts"
   end "$front" 60
   end "$llama" 20
   exit "$1"
@@ -213,7 +214,8 @@ supervise() {
     fi
     ((SECONDS - started > LONGEST_DELAY)) && delay=1
     say "llama-server ended; starting it again in $delay s" >&2
-    echo restart >>"$RERANKER_RESTARTS"
+    # A full disk must not end the service.
+    echo restart >>"$restarts" || true
     pause "$delay"
     delay=$((delay * 2 > LONGEST_DELAY ? LONGEST_DELAY : delay * 2))
     start_llama_server
@@ -249,8 +251,8 @@ main() {
   fi
   export RERANKER_MODEL=$MODEL RERANKER_GGUF=$gguf RERANKER_PROJECTOR=$projector
   # The front counts its lines for /metrics.
-  RERANKER_RESTARTS=$(mktemp)
-  export RERANKER_RESTARTS
+  restarts=$(mktemp)
+  export RERANKER_RESTARTS=$restarts
   wait_for_llama_server
   start_front
   supervise

@@ -128,12 +128,16 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     "surrogate in text": ({"query": "a", "texts": ["\udfff"]}, "texts[0]"),
     "number as text": ({"query": "a", "texts": [1]}, "texts[0]"),
     "instruction": ({"query": "a", "documents": ["a"], "instruction": 1}, "instruction"),
+    "rank_fields": (
+        {"query": "a", "documents": [{"text": "c"}], "rank_fields": [[]]},
+        "rank_fields[0]",
+    ),
     "list as body": (["a"], "body"),
     "null as body": (None, "body"),
 }
 
 
-NOT_OF_COHERE = {"surrogate in text", "number as text", "instruction"}
+NOT_OF_COHERE = {"surrogate in text", "number as text", "instruction", "rank_fields"}
 
 
 @pytest.mark.parametrize("name", BAD_BODIES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +44,3 @@ def _pairs_of(path: Path, module: str) -> Iterator[Pair]:
 def _words(name: str) -> list[str]:
     spaced = "".join(f" {c}" if c.isupper() else c for c in name.replace("_", " "))
     return spaced.lower().split()
-
-
-if __name__ == "__main__":
-    print(len(docstring_pairs()), sys.version)

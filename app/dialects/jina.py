@@ -67,7 +67,9 @@ class RerankRequest(BaseModel):
     def _join_rank_fields(cls, body: Any) -> Any:
         """Give documents that are objects a text made of their `rank_fields`."""
         fields = body.get("rank_fields") if isinstance(body, dict) else None
-        if isinstance(fields, list) and fields and isinstance(body.get("documents"), list):
+        if not isinstance(fields, list) or not all(isinstance(name, str) for name in fields):
+            return body
+        if isinstance(body.get("documents"), list):
             return body | {"documents": [_joined(item, fields) for item in body["documents"]]}
         return body
 
@@ -77,7 +79,7 @@ class RerankRequest(BaseModel):
         return RankingRequest(self.query, self.documents, self.instruction, limit)
 
 
-def _joined(document: Any, fields: list[Any]) -> Any:
+def _joined(document: Any, fields: list[str]) -> Any:
     if not isinstance(document, dict):
         return document
     texts = [document[name] for name in fields if isinstance(document.get(name), str)]
