@@ -39,15 +39,19 @@ class Batcher:
             rows.append([i for s in segments for i in self._ids(s)])
         return self._batch(rows, [self._special.embed, self._special.rerank])
 
-    def documents(self, texts: Sequence[str]) -> Batch:
-        """Each text alone, as a document."""
-        embed = self._special.embed
-        return self._batch([[*self._ids(text), embed] for text in texts], [embed])
+    @property
+    def vocabulary_size(self) -> int:
+        """Tokens, special ones included."""
+        return int(self._tokenizer.get_vocab_size())
 
-    def queries(self, texts: Sequence[str]) -> Batch:
-        """Each text alone, as a query."""
-        rerank = self._special.rerank
-        return self._batch([[*self._ids(text), rerank] for text in texts], [rerank])
+    def token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Of each text alone."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(texts)]
+
+    def cut(self, text: str, tokens: int) -> str:
+        """The start of the text that takes so many tokens."""
+        offsets = self._tokenizer.encode(text).offsets
+        return text[: offsets[tokens][0]] if len(offsets) > tokens else text
 
     def _ids(self, segment: str | int) -> list[int]:
         return [segment] if isinstance(segment, int) else self._tokenizer.encode(segment).ids

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from training.pairs import Pair
 
-_MOST_CHARACTERS = 300
+_MOST_CHARACTERS = 160
 _Definition = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 

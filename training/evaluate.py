@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import bm25s
 import numpy as np
@@ -14,12 +13,8 @@ from numpy.typing import NDArray
 
 from training.pairs import Example
 
-
-class Ranker(Protocol):
-    """Scores the candidates of an example, best highest."""
-
-    def __call__(self, example: Example) -> Sequence[float]:
-        """A score for each document."""
+# Scores the candidates of an example, best highest.
+Ranker = Callable[[Example], Sequence[float]]
 
 
 @dataclass(frozen=True)

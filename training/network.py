@@ -8,9 +8,6 @@ from torch.nn.functional import linear, normalize, rms_norm, scaled_dot_product_
 
 from models.export import Qwen3Config
 
-# Tokens first weigh more than what layers add to them.
-_EMBEDDING_GAIN, _BRANCH_GAIN = 4.0, 0.2
-
 
 class Layer(nn.Module):
     """One layer; its parameters are named as in Hugging Face's Qwen3."""
@@ -27,7 +24,7 @@ class Layer(nn.Module):
                 "q_proj": _matrix(queries, hidden),
                 "k_proj": _matrix(keys, hidden),
                 "v_proj": _matrix(keys, hidden),
-                "o_proj": _matrix(hidden, queries, _BRANCH_GAIN),
+                "o_proj": _matrix(hidden, queries),
                 "q_norm": nn.Parameter(torch.ones(head)),
                 "k_norm": nn.Parameter(torch.ones(head)),
             }
@@ -36,15 +33,9 @@ class Layer(nn.Module):
             {
                 "gate_proj": _matrix(config.intermediate_size, hidden),
                 "up_proj": _matrix(config.intermediate_size, hidden),
-                "down_proj": _matrix(hidden, config.intermediate_size, _BRANCH_GAIN),
+                "down_proj": _matrix(hidden, config.intermediate_size),
             }
         )
-        # Queries that start as the keys do look for tokens like their own: the matching that
-        # ranking begins with need not be found by chance.
-        with torch.no_grad():
-            groups = config.num_attention_heads // config.num_key_value_heads
-            rows = self.self_attn["k_proj"].view(-1, head, hidden).repeat_interleave(groups, 0)
-            self.self_attn["q_proj"].copy_(rows.reshape(queries, hidden))
 
     def forward(
         self, states: Tensor, rotation: Tensor, mask: Tensor | None, past: Past | None
@@ -83,11 +74,11 @@ class Network(nn.Module):
     def __init__(self, config: Qwen3Config, vocabulary_size: int) -> None:
         super().__init__()
         self.config = config
-        self.embed_tokens = _matrix(vocabulary_size, config.hidden_size, _EMBEDDING_GAIN)
+        self.embed_tokens = _matrix(vocabulary_size, config.hidden_size)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
         self.norm = nn.Parameter(torch.ones(config.hidden_size))
-        self.first = _matrix(config.hidden_size // 2, config.hidden_size)
-        self.second = _matrix(config.hidden_size // 2, config.hidden_size // 2)
+        self.first = _matrix(2 * config.hidden_size, config.hidden_size)
+        self.second = _matrix(config.hidden_size, 2 * config.hidden_size)
 
     def forward(self, ids: Tensor, prefix: Tensor | None = None) -> Tensor:
         """Final states [batch, tokens, hidden] of `ids` [batch, tokens].
@@ -127,5 +118,5 @@ def _rotate(x: Tensor, rotation: Tensor) -> Tensor:
     return x * rotation[0] + torch.cat([-second, first], -1) * rotation[1]
 
 
-def _matrix(rows: int, columns: int, gain: float = 1.0) -> nn.Parameter:
-    return nn.Parameter(gain * torch.randn(rows, columns) / columns**0.5)
+def _matrix(rows: int, columns: int) -> nn.Parameter:
+    return nn.Parameter(torch.randn(rows, columns) / columns**0.5)

@@ -11,7 +11,7 @@ from training.pairs import Pair
 
 LANGUAGES = ("en", "de", "es", "fr", "ja", "ko", "ru", "zh_CN")
 _APT_HELPER = "/usr/lib/apt/apt-helper"
-_MOST_CHARACTERS = 300
+_MOST_CHARACTERS = 160
 
 
 def package_pairs(cache: Path) -> list[Pair]:

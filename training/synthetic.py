@@ -25,15 +25,20 @@ _SCRIPTS = (
 )
 
 
+def letters() -> list[str]:
+    """Those of the alphabets, without the thousands of syllables and characters."""
+    return [letter for script, _ in _SCRIPTS if len(script) < 200 for letter in script]
+
+
 def synthetic_example(size: int, source: random.Random) -> Example:
     """A list of `size` candidates in one script.
 
     The relevant one holds most words of the query, others hold fewer of them or none.
     """
-    letters, apart = source.choice(_SCRIPTS)
-    longest = 9 if len(letters) < 100 else 3
+    script, apart = source.choice(_SCRIPTS)
+    longest = 9 if len(script) < 100 else 3
     vocabulary = [
-        "".join(source.choices(letters, k=source.randint(max(1, longest // 3), longest)))
+        "".join(source.choices(script, k=source.randint(max(1, longest // 3), longest)))
         for _ in range(source.randint(60, 200))
     ]
     joint = " " if apart else ""

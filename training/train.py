@@ -1,4 +1,4 @@
-"""The two stages of training."""
+"""Training: first a bag of tokens, then the network on whole prompts."""
 
 from __future__ import annotations
 
@@ -8,119 +8,134 @@ from collections.abc import Callable, Sequence
 
 import torch
 from rich.progress import Progress
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from training.batch import Batch, Batcher
-from training.evaluate import Quality
+from training.bag import Bag
+from training.batch import Batcher
+from training.evaluate import Quality, Ranker
+from training.initial import CONTENT
 from training.network import Network
 from training.pairs import Example, Pair, Sampler
 from training.synthetic import synthetic_example
 
-_TEMPERATURE = 0.05
-_LEARNING_RATE = 2e-3
+_BAG_RATE, _BAG_TEMPERATURE, _BAG_PAIRS = 1e-2, 0.03, 512
+_RATE, TEMPERATURE, _DOCUMENTS = 2e-4, 0.05, 64
 _CANDIDATES = (2, 4, 6, 8, 8, 10, 12, 16, 20, 30)
-_DOCUMENTS_OF_A_STEP = 128
-_PAIRS_OF_A_STEP = 96
-_SYNTHETIC_SHARE = 0.3
+_TOKENS = (8, 48)
+_SYNTHETIC_SHARE = 0.25
 
 
-class Training:
-    """Trains `network` on `pairs`; `held_out` examples are for the progress bar only."""
+def train_bag(
+    pairs: Sequence[Pair], batcher: Batcher, steps: int, bar: Progress, source: random.Random
+) -> Bag:
+    """Each query of a step finds its document among all documents of the step."""
+    queries = batcher.token_ids([pair.query for pair in pairs])
+    documents = batcher.token_ids([pair.document for pair in pairs])
+    counts = torch.ones(batcher.vocabulary_size)
+    for ids in documents:
+        counts[list(set(ids))] += 1
+    bag = Bag(counts / len(documents), CONTENT)
+    topics: dict[str, list[int]] = {}
+    for i, pair in enumerate(pairs):
+        topics.setdefault(pair.topic, []).append(i)
 
-    def __init__(
-        self,
-        network: Network,
-        batcher: Batcher,
-        pairs: Sequence[Pair],
-        held_out: Sequence[Example],
-        bar: Progress,
-        seed: int = 0,
-    ) -> None:
-        self._network = network
-        self._batcher = batcher
-        self._source = random.Random(seed)
-        self._sampler = Sampler(pairs, self._source)
-        self._held_out = held_out
-        self._bar = bar
-
-    def contrastive(self, steps: int) -> None:
-        """Single documents and single queries: each query finds its own among all of the step."""
-        self._run("pairs", steps, self._contrastive_loss)
-
-    def listwise(self, steps: int) -> None:
-        """Whole prompts: the query finds its own among the documents of its prompt."""
-        self._run("lists", steps, self._listwise_loss)
-
-    def scores(self, examples: Sequence[Example]) -> Tensor:
-        """Scores [examples, documents] of lists of one size."""
-        vectors = self._vectors(self._batcher.prompts(examples))
-        return (vectors[:, :-1] * vectors[:, -1:]).sum(-1)
-
-    def _vectors(self, batch: Batch) -> Tensor:
-        states = self._network(batch.ids, batch.prefix if len(batch.prefix) else None)
-        rows = torch.arange(len(states))[:, None]
-        return self._network.vectors(states[rows, batch.positions])
-
-    def _contrastive_loss(self) -> Tensor:
-        pairs = {
-            pair.origin: pair for pair in (self._sampler.pair() for _ in range(_PAIRS_OF_A_STEP))
-        }
-        documents = [self._cut(pair.document) for pair in pairs.values()]
-        queries = [pair.query for pair in pairs.values()]
-        scores = (
-            self._vectors(self._batcher.queries(queries))[:, 0]
-            @ self._vectors(self._batcher.documents(documents))[:, 0].T
-        )
-        targets = torch.arange(len(scores))
-        logits = scores / _TEMPERATURE
+    def loss() -> Tensor:
+        # Half of any topic, half of few, which are harder to tell apart.
+        drawn = source.choices(range(len(pairs)), k=_BAG_PAIRS // 2)
+        while len(drawn) < _BAG_PAIRS:
+            drawn += source.choices(topics[source.choice(pairs).topic], k=64)
+        chosen = list({pairs[i].origin: i for i in drawn}.values())
+        scores = bag([queries[i] for i in chosen]) @ bag([documents[i] for i in chosen]).T
+        logits, targets = scores / _BAG_TEMPERATURE, torch.arange(len(chosen))
         return (cross_entropy(logits, targets) + cross_entropy(logits.T, targets)) / 2
 
-    def _listwise_loss(self) -> Tensor:
-        size = self._source.choice(_CANDIDATES)
-        examples = [self._example(size) for _ in range(max(2, _DOCUMENTS_OF_A_STEP // size))]
-        scores = self.scores(examples)
-        targets = torch.tensor([example.relevant for example in examples])
-        # ln(size) is the loss of chance: lists of every size count alike.
-        return cross_entropy(scores / _TEMPERATURE, targets) / math.log(size)
+    _run("bag of tokens", bag, steps, _BAG_RATE, loss, bar)
+    return bag
 
-    def _example(self, size: int) -> Example:
+
+def train_lists(
+    network: Network,
+    batcher: Batcher,
+    pairs: Sequence[Pair],
+    held_out: Sequence[Example],
+    steps: int,
+    bar: Progress,
+    source: random.Random,
+) -> None:
+    """The query of a prompt finds its document among those of the prompt.
+
+    `held_out` examples are for the progress bar only.
+    """
+    sampler = Sampler(pairs, source)
+
+    def example(size: int) -> Example:
         while True:
-            if self._source.random() < _SYNTHETIC_SHARE:
-                return synthetic_example(size, self._source)
-            example = self._sampler.example(size)
-            if len(example.documents) == size:
-                documents = [self._cut(document) for document in example.documents]
-                return Example(example.query, documents, example.relevant)
+            if source.random() < _SYNTHETIC_SHARE:
+                drawn = synthetic_example(size, source)
+            else:
+                drawn = sampler.example(size)
+            if len(drawn.documents) == size:
+                documents = [batcher.cut(d, source.randint(*_TOKENS)) for d in drawn.documents]
+                return Example(drawn.query, documents, drawn.relevant)
 
-    def _cut(self, text: str) -> str:
-        return text[: self._source.randint(80, 300)]
+    def loss() -> Tensor:
+        size = source.choice(_CANDIDATES)
+        examples = [example(size) for _ in range(max(2, _DOCUMENTS // size))]
+        targets = torch.tensor([example.relevant for example in examples])
+        logits = scores(network, batcher, examples) / TEMPERATURE
+        # ln(size) is the loss of chance: lists of every size count alike.
+        return cross_entropy(logits, targets) / math.log(size)
 
-    def _run(self, name: str, steps: int, loss_of: Callable[[], Tensor]) -> None:
-        optimizer = torch.optim.AdamW(
-            self._network.parameters(), _LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.01
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, _LEARNING_RATE, total_steps=steps + 1, pct_start=0.1
-        )
-        task = self._bar.add_task(name, total=steps)
-        mean = None
-        for step in range(steps):
-            loss = loss_of()
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            value = loss.item()
-            mean = value if mean is None else 0.95 * mean + 0.05 * value
-            if step % 50 == 0 or step == steps - 1:
-                quality = Quality.of(self.rank, self._held_out)
-                self._bar.log(f"{name} {step}: loss {mean:.3f}, held-out nDCG {quality.ndcg:.3f}")
-            self._bar.update(task, advance=1, description=f"{name}, loss {mean:.3f}")
+    def quality() -> str:
+        return f"held-out nDCG {Quality.of(ranker(network, batcher), held_out).ndcg:.3f}"
 
-    @torch.no_grad()
-    def rank(self, example: Example) -> list[float]:
-        """Scores of one list."""
-        scores: list[float] = self.scores([example])[0].tolist()
-        return scores
+    _run("lists", network, steps, _RATE, loss, bar, quality)
+
+
+def scores(network: Network, batcher: Batcher, examples: Sequence[Example]) -> Tensor:
+    """Scores [examples, documents] of lists of one size."""
+    batch = batcher.prompts(examples)
+    states = network(batch.ids, batch.prefix if len(batch.prefix) else None)
+    vectors = network.vectors(states[torch.arange(len(states))[:, None], batch.positions])
+    return (vectors[:, :-1] * vectors[:, -1:]).sum(-1)
+
+
+def ranker(network: Network, batcher: Batcher) -> Ranker:
+    """Scores of one list at a time."""
+
+    def rank(example: Example) -> list[float]:
+        with torch.no_grad():
+            return list(scores(network, batcher, [example])[0].tolist())
+
+    return rank
+
+
+def _run(
+    name: str,
+    module: nn.Module,
+    steps: int,
+    rate: float,
+    loss_of: Callable[[], Tensor],
+    bar: Progress,
+    quality: Callable[[], str] = str,
+) -> None:
+    parameters = list(module.parameters())
+    optimizer = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False
+    )
+    task = bar.add_task(name, total=steps)
+    mean = None
+    for step in range(steps):
+        loss = loss_of()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        schedule.step()
+        value = loss.item()
+        mean = value if mean is None else 0.95 * mean + 0.05 * value
+        if step % 100 == 0 or step == steps - 1:
+            bar.log(f"{name} {step}: loss {mean:.3f} {quality()}")
+        bar.update(task, advance=1, description=f"{name}, loss {mean:.3f}")
