@@ -1,0 +1,70 @@
+/** Files of documents: added by the picker or dropped on the page, shown below the text. */
+
+import { FileProblem, readDocuments } from "./documents.js";
+import { copyOf } from "./results.js";
+import { words } from "./words.js";
+
+const picker = document.getElementById("picker");
+
+/** What was added, as {name, documents}, and what was refused last. */
+let files = [];
+let problems = [];
+
+/** The documents of all files, in the order in which they were added. */
+export const documentsOfFiles = () => files.flatMap((file) => file.documents);
+
+/** Show the files, in the language spoken now. */
+export function drawFiles() {
+  document.getElementById("files").replaceChildren(...files.map(item));
+  const sentences = problems.map(({ reason, file, line }) => words.fileProblem[reason](file, line));
+  document.getElementById("file-problems").replaceChildren(...sentences.map(paragraph));
+}
+
+picker.addEventListener("change", async () => {
+  await add(picker.files);
+  picker.value = "";
+});
+
+for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
+  addEventListener(type, (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    const gone = type === "drop" || (type === "dragleave" && !event.relatedTarget);
+    document.body.classList.toggle("dropping", !gone);
+    if (type === "drop") add(event.dataTransfer.files);
+  });
+}
+
+async function add(chosen) {
+  problems = [];
+  for (const file of [...chosen]) {
+    try {
+      files.push({ name: file.name, documents: await readDocuments(file) });
+    } catch (problem) {
+      if (!(problem instanceof FileProblem)) throw problem;
+      problems.push(problem);
+    }
+  }
+  drawFiles();
+}
+
+function item(file) {
+  const copy = copyOf("file");
+  copy.querySelector(".name").textContent = file.name;
+  copy.querySelector(".count").textContent = words.count(file.documents.length);
+  const remove = copy.querySelector("button");
+  remove.ariaLabel = words.removeFile(file.name);
+  remove.addEventListener("click", () => {
+    files = files.filter((other) => other !== file);
+    drawFiles();
+    picker.focus();
+  });
+  return copy;
+}
+
+function paragraph(text) {
+  const element = document.createElement("p");
+  element.className = "problem";
+  element.textContent = text;
+  return element;
+}

@@ -1,0 +1,73 @@
+/** What the right-hand side shows: nothing yet, a ranking or a failure. */
+
+import { copyOrShow } from "./curl.js";
+import { translate, words } from "./words.js";
+
+const status = document.getElementById("status");
+const failure = document.getElementById("failure");
+const outcome = document.getElementById("outcome");
+
+/** A copy of the template `id` with the page's words in it. */
+export function copyOf(id) {
+  const copy = document.getElementById(id).content.cloneNode(true);
+  translate(copy);
+  return copy;
+}
+
+/** Say what there is to do; `fillIn` is called if an example is wanted. */
+export function drawNothing(fillIn) {
+  const nothing = copyOf("nothing");
+  nothing.querySelector("button").addEventListener("click", fillIn);
+  draw("", nothing);
+}
+
+/** Show the results of `answer` to a request for `documents`; `command` asks the same. */
+export function drawRanking(answer, documents, command) {
+  const { results, seconds, usage } = answer;
+  const ranking = copyOf("ranking");
+  const field = ranking.querySelector(".command");
+  ranking.querySelector(".copy").addEventListener("click", (event) => {
+    copyOrShow(command, event.target, field);
+  });
+  const items = results.map((result, i) => item(result, i + 1, documents[result.index]));
+  ranking.querySelector("ol").append(...items);
+  draw(words.summary(results.length, documents.length, seconds, usage.prompt_tokens), ranking);
+}
+
+/** Say what went wrong and what to do. */
+export function drawFailure({ status, detail }) {
+  const notice = copyOf("failed");
+  const [title, advice] = words.failures[status] ?? words.failures.other;
+  notice.querySelector("h3").textContent = Number.isInteger(status) ? `${title} (${status})` : title;
+  notice.querySelector(".advice").textContent = advice;
+  notice.querySelector(".detail").textContent = detail;
+  draw(words.failed, "", notice);
+}
+
+function draw(summary, result, problem = "") {
+  status.textContent = summary;
+  outcome.replaceChildren(result);
+  failure.replaceChildren(problem);
+}
+
+function item({ index, relevance_score: score }, rank, text) {
+  const copy = copyOf("result");
+  const say = (name, words) => (copy.querySelector(name).textContent = words);
+  say(".rank", rank);
+  say(".origin", words.origin(index + 1));
+  say(".score", words.score(score.toFixed(4).replace("-", "−")));
+  say(".text", text);
+  const places = index + 1 - rank;
+  const direction = places > 0 ? "up" : places < 0 ? "down" : "same";
+  say(".movement", direction === "same" ? words.same : words[direction](Math.abs(places)));
+  copy.querySelector(".movement").classList.add(direction);
+  stretch(copy.querySelector(".bar"), score);
+  return copy;
+}
+
+/** Let `bar` reach from the middle of its track, which is 0, to `score`; the ends are −1 and 1. */
+function stretch(bar, score) {
+  bar.style.left = `${50 + 50 * Math.min(score, 0)}%`;
+  bar.style.width = `${50 * Math.abs(score)}%`;
+  bar.classList.toggle("negative", score < 0);
+}
