@@ -12,7 +12,7 @@ def take(path: Path, url: str) -> None:
     """Write a PNG of the page of the service at `url`."""
     with open_browser() as browser:
         page = browser.new_page(
-            viewport={"width": 1200, "height": 900}, locale="en-US", color_scheme="light"
+            viewport={"width": 1200, "height": 900}, locale="en-US", reduced_motion="reduce"
         )
         page.goto(url)
         page.get_by_role("button", name="Fill in an example").click()

@@ -9,9 +9,14 @@ const picker = document.getElementById("picker");
 /** What was added, as {name, documents}, and what was refused last. */
 let files = [];
 let problems = [];
+/** Settles when the files added so far have been read. */
+let reading = Promise.resolve();
 
 /** The documents of all files, in the order in which they were added. */
-export const documentsOfFiles = () => files.flatMap((file) => file.documents);
+export async function documentsOfFiles() {
+  await reading;
+  return files.flatMap((file) => file.documents);
+}
 
 /** Show the files, in the language spoken now. */
 export function drawFiles() {
@@ -20,8 +25,9 @@ export function drawFiles() {
   document.getElementById("file-problems").replaceChildren(...sentences.map(paragraph));
 }
 
-picker.addEventListener("change", async () => {
-  await add(picker.files);
+picker.addEventListener("change", () => {
+  add([...picker.files]);
+  // Choosing the same file again is a change, too.
   picker.value = "";
 });
 
@@ -31,13 +37,17 @@ for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
     event.preventDefault();
     const gone = type === "drop" || (type === "dragleave" && !event.relatedTarget);
     document.body.classList.toggle("dropping", !gone);
-    if (type === "drop") add(event.dataTransfer.files);
+    if (type === "drop") add([...event.dataTransfer.files]);
   });
 }
 
-async function add(chosen) {
+function add(chosen) {
+  reading = reading.then(() => read(chosen));
+}
+
+async function read(chosen) {
   problems = [];
-  for (const file of [...chosen]) {
+  for (const file of chosen) {
     try {
       files.push({ name: file.name, documents: await readDocuments(file) });
     } catch (problem) {

@@ -41,7 +41,7 @@ export function drawFailure({ status, detail }) {
   notice.querySelector("h3").textContent = Number.isInteger(status) ? `${title} (${status})` : title;
   notice.querySelector(".advice").textContent = advice;
   notice.querySelector(".detail").textContent = detail;
-  draw(words.failed, "", notice);
+  draw("", "", notice);
 }
 
 function draw(summary, result, problem = "") {
@@ -52,10 +52,10 @@ function draw(summary, result, problem = "") {
 
 function item({ index, relevance_score: score }, rank, text) {
   const copy = copyOf("result");
-  const say = (name, words) => (copy.querySelector(name).textContent = words);
+  const say = (selector, text) => (copy.querySelector(selector).textContent = text);
   say(".rank", rank);
   say(".origin", words.origin(index + 1));
-  say(".score", words.score(score.toFixed(4).replace("-", "−")));
+  say(".value", score.toFixed(4).replace("-", "−"));
   say(".text", text);
   const places = index + 1 - rank;
   const direction = places > 0 ? "up" : places < 0 ? "down" : "same";

@@ -15,9 +15,10 @@ let drawOutcome = () => drawNothing(fillInExample);
 /** Aborts the request under way. */
 let underWay = null;
 
-form.addEventListener("submit", (event) => {
+form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (isComplete()) submit(requestBody());
+  const body = await requestBody();
+  if (isComplete(body)) submit(body);
 });
 
 addEventListener("keydown", (event) => {
@@ -45,17 +46,18 @@ async function submit(body) {
   if (failure?.status === 401) askForKey();
 }
 
-function requestBody() {
-  const body = { query: query.value, documents: [...linesOf(documents.value), ...documentsOfFiles()] };
+async function requestBody() {
+  const ofFiles = await documentsOfFiles();
+  const body = { query: query.value, documents: [...linesOf(documents.value), ...ofFiles] };
   if (topN.value) body.top_n = topN.valueAsNumber;
   if (instruction.value.trim()) body.instruction = instruction.value;
   return body;
 }
 
-/** Whether the form can be sent; else it says what is missing and goes there. */
-function isComplete() {
-  check(query, query.value.trim(), "noQuery");
-  check(documents, requestBody().documents.length, "noDocuments");
+/** Whether the form made a `body` to send; else it says what is missing and goes there. */
+function isComplete(body) {
+  check(query, body.query.trim(), "noQuery");
+  check(documents, body.documents.length, "noDocuments");
   check(topN, topN.validity.valid, "badTopN");
   translate(form);
   const wrong = form.querySelector("[aria-invalid=true]");
