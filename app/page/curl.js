@@ -13,7 +13,7 @@ END
 `;
 }
 
-/** Copy `command`, or show it in `field`: browsers let pages copy over HTTPS and on localhost only. */
+/** Copy `command`, or show it in `field` where the browser lets no page copy: over plain HTTP. */
 export async function copyOrShow(command, button, field) {
   try {
     await navigator.clipboard.writeText(command);

@@ -1,8 +1,7 @@
 /** Files of documents: added by the picker or dropped on the page, shown below the text. */
 
 import { FileProblem, readDocuments } from "./documents.js";
-import { copyOf } from "./results.js";
-import { words } from "./words.js";
+import { copyOf, words } from "./words.js";
 
 const picker = document.getElementById("picker");
 

@@ -1,18 +1,11 @@
-/** What the right-hand side shows: nothing yet, a ranking or a failure. */
+/** What the page shows as its result: nothing yet, a ranking or a failure. */
 
 import { copyOrShow } from "./curl.js";
-import { translate, words } from "./words.js";
+import { copyOf, words } from "./words.js";
 
 const status = document.getElementById("status");
 const failure = document.getElementById("failure");
 const outcome = document.getElementById("outcome");
-
-/** A copy of the template `id` with the page's words in it. */
-export function copyOf(id) {
-  const copy = document.getElementById(id).content.cloneNode(true);
-  translate(copy);
-  return copy;
-}
 
 /** Say what there is to do; `fillIn` is called if an example is wanted. */
 export function drawNothing(fillIn) {
@@ -38,7 +31,9 @@ export function drawRanking(answer, documents, command) {
 export function drawFailure({ status, detail }) {
   const notice = copyOf("failed");
   const [title, advice] = words.failures[status] ?? words.failures.other;
-  notice.querySelector("h3").textContent = Number.isInteger(status) ? `${title} (${status})` : title;
+  notice.querySelector("h3").textContent = Number.isInteger(status)
+    ? `${title} (${status})`
+    : title;
   notice.querySelector(".advice").textContent = advice;
   notice.querySelector(".detail").textContent = detail;
   draw("", "", notice);

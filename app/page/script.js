@@ -41,7 +41,8 @@ async function submit(body) {
   if (signal.aborted) return;
   showBusy(false);
   const command = curlCommand(body, Boolean(key.value));
-  drawOutcome = () => (answer ? drawRanking(answer, body.documents, command) : drawFailure(failure));
+  drawOutcome = () =>
+    answer ? drawRanking(answer, body.documents, command) : drawFailure(failure);
   drawOutcome();
   if (failure?.status === 401) askForKey();
 }
@@ -66,7 +67,7 @@ function isComplete(body) {
 }
 
 function check(field, valid, problem) {
-  field.ariaInvalid = valid ? "false" : "true";
+  field.ariaInvalid = !valid;
   document.getElementById(`${field.id}-problem`).dataset.words = valid ? "" : problem;
 }
 
@@ -76,11 +77,11 @@ function askForKey() {
 }
 
 function showBusy(busy) {
-  const title = document.getElementById("results-title");
   document.getElementById("progress").hidden = !busy;
   document.getElementById("outcome").ariaBusy = busy;
   // On a narrow screen the results are below the form.
-  if (title.getBoundingClientRect().top > innerHeight / 2) title.scrollIntoView();
+  const title = document.getElementById("results-title");
+  if (busy && title.getBoundingClientRect().top > innerHeight / 2) title.scrollIntoView();
 }
 
 function fillInExample() {

@@ -4,8 +4,8 @@
 export const url = new URL("rerank", document.baseURI);
 
 /**
- * Ask for a ranking: the `answer`, with the `seconds` it took, or else the `failure`, whose status is
- * that of HTTP or "unreachable", and whose detail is the service's sentence about it.
+ * Ask for a ranking: the `answer`, with the `seconds` it took, or else the `failure`, whose status
+ * is that of HTTP or "unreachable", and whose detail is the service's sentence about it.
  */
 export async function rerank(body, key, signal) {
   const headers = { "Content-Type": "application/json" };
@@ -13,8 +13,10 @@ export async function rerank(body, key, signal) {
   const start = performance.now();
   const { status, text } = await post(JSON.stringify(body), headers, signal);
   const answer = parse(text);
-  if (status !== 200 || !answer?.results) return { failure: { status, detail: answer?.detail ?? "" } };
-  return { answer: { ...answer, seconds: (performance.now() - start) / 1000 } };
+  if (status === 200 && answer?.results) {
+    return { answer: { ...answer, seconds: (performance.now() - start) / 1000 } };
+  }
+  return { failure: { status, detail: answer?.detail ?? "" } };
 }
 
 async function post(body, headers, signal) {
