@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, FloatRect, Page, expect
+from playwright.sync_api import Browser, BrowserContext, FloatRect, Page, expect
 
 from tests.browser import FOREIGN_HOST, open_browser
 from tests.running import EXACT, START_UP_SECONDS, Service, wait_until
@@ -30,6 +30,12 @@ def browser() -> Iterator[Browser]:
     expect.set_options(timeout=1000 * START_UP_SECONDS)
     with open_browser() as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def english(browser: Browser) -> BrowserContext:
+    """Where English is spoken and pages may copy."""
+    return browser.new_context(locale="en-US", permissions=["clipboard-read", "clipboard-write"])
 
 
 class Visit:
@@ -71,9 +77,9 @@ class Visit:
 
 
 @pytest.fixture
-def visit(browser: Browser, service: Service) -> Iterator[Visit]:
-    """An English visit that ends well: nothing complained, nobody else was asked."""
-    page = browser.new_page(locale="en-US", permissions=["clipboard-read", "clipboard-write"])
+def visit(english: BrowserContext, service: Service) -> Iterator[Visit]:
+    """A visit that ends well: nothing complained, nobody else was asked."""
+    page = english.new_page()
     visit = Visit(page, service.url)
     yield visit
     page.close()
@@ -282,8 +288,8 @@ def test_curl_asks_the_same(visit: Visit, service: Service) -> None:
     assert visit.results == [documents[result["index"]] for result in direct["results"]]
 
 
-def test_curl_where_pages_may_not_copy(browser: Browser, service: Service) -> None:
-    page = browser.new_page(locale="en-US")
+def test_curl_where_pages_may_not_copy(english: BrowserContext, service: Service) -> None:
+    page = english.new_page()
     visit = Visit(page, service.url.replace("127.0.0.1", FOREIGN_HOST))
     visit.fill()
     visit.rank()
@@ -318,8 +324,8 @@ def test_submitting_again_cancels(visit: Visit, service: Service) -> None:
     expect(visit.page.get_by_role("alert").get_by_role("heading")).to_have_count(0)
 
 
-def test_service_that_fails(browser: Browser, model: Path, exact_gguf: Path) -> None:
-    page = browser.new_page(locale="en-US")
+def test_service_that_fails(english: BrowserContext, model: Path, exact_gguf: Path) -> None:
+    page = english.new_page()
     settings = {"RERANKER_TIMEOUT_SECONDS": "3", **EXACT}
     with Service(model, RERANKER_GGUF=str(exact_gguf), **settings) as service:
         visit = Visit(page, service.url)
@@ -345,9 +351,9 @@ def test_service_that_fails(browser: Browser, model: Path, exact_gguf: Path) -> 
 
 
 def test_service_that_refuses(
-    browser: Browser, model: Path, exact_gguf: Path, tmp_path: Path
+    english: BrowserContext, model: Path, exact_gguf: Path, tmp_path: Path
 ) -> None:
-    page = browser.new_page(locale="en-US", permissions=["clipboard-read", "clipboard-write"])
+    page = english.new_page()
     settings = {"RERANKER_API_KEY": "schlüssel", "RERANKER_MAX_DOCUMENTS": "3", **EXACT}
     with Service(model, RERANKER_GGUF=str(exact_gguf), **settings) as service:
         visit = Visit(page, service.url)
