@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 
@@ -9,7 +10,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_WITHOUT_KEY = ("/health",)
+# Health, and the page where a key can be typed.
+_WITHOUT_KEY = re.compile(r"/|/health|/page/.*")
 _DETAIL = "send a key of RERANKER_API_KEY as the header `Authorization: Bearer <key>`"
 
 
@@ -22,7 +24,7 @@ class RequireKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or scope["path"] in _WITHOUT_KEY or self._has_key(scope):
+        if scope["type"] != "http" or _WITHOUT_KEY.fullmatch(scope["path"]) or self._has_key(scope):
             await self._app(scope, receive, send)
             return
         # A name for each dialect's clients: the key is refused before the body tells the dialect.

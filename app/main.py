@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from starlette.middleware.cors import CORSMiddleware
 
-from app import VERSION, metrics, status
+from app import VERSION, metrics, playground, status
 from app.dialects import cohere, jina, shared, tei
 from app.errors import StartUpMessage, add_error_handlers, describe
 from app.keys import RequireKey
@@ -60,7 +60,7 @@ def create_app() -> FastAPI:
     app.add_middleware(StartUpMessage)
     log_to_stdout()
     add_error_handlers(app)
-    for module in (shared, jina, cohere, tei, status, metrics):
+    for module in (shared, jina, cohere, tei, status, metrics, playground):
         app.include_router(module.router)
     return app
 

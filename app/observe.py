@@ -18,8 +18,8 @@ from models.rerank import Ranking
 
 _log = logging.getLogger("reranker.requests")
 
-# Asked every few seconds by machines.
-_QUIET = ("/health", "/metrics")
+# Routes asked every few seconds by machines, or several times for one visit of the page.
+_QUIET = ("/health", "/metrics", "/page/{name}")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -80,7 +80,7 @@ class Observe:
                 "reused_tokens": ranking.reused_tokens,
             }
             line |= {name: round(value, 4) for name, value in ranking.timings.items()}
-        level = logging.DEBUG if scope["path"] in _QUIET and status == 200 else logging.INFO
+        level = logging.DEBUG if route in _QUIET and status in (200, 304) else logging.INFO
         _log.log(level, "%s", orjson.dumps(line).decode())
 
 

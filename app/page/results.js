@@ -1,0 +1,68 @@
+/** What the page shows as its result: nothing yet, a ranking or a failure. */
+
+import { copyOrShow } from "./curl.js";
+import { copyOf, words } from "./words.js";
+
+const status = document.getElementById("status");
+const failure = document.getElementById("failure");
+const outcome = document.getElementById("outcome");
+
+/** Say what there is to do; `fillIn` is called if an example is wanted. */
+export function drawNothing(fillIn) {
+  const nothing = copyOf("nothing");
+  nothing.querySelector("button").addEventListener("click", fillIn);
+  draw("", nothing);
+}
+
+/** Show the results of `answer` to a request for `documents`; `command` asks the same. */
+export function drawRanking(answer, documents, command) {
+  const { results, seconds, usage } = answer;
+  const ranking = copyOf("ranking");
+  const field = ranking.querySelector(".command");
+  ranking.querySelector(".copy").addEventListener("click", (event) => {
+    copyOrShow(command, event.target, field);
+  });
+  const items = results.map((result, i) => item(result, i + 1, documents[result.index]));
+  ranking.querySelector("ol").append(...items);
+  draw(words.summary(results.length, documents.length, seconds, usage.prompt_tokens), ranking);
+}
+
+/** Say what went wrong and what to do. */
+export function drawFailure({ status, detail }) {
+  const notice = copyOf("failed");
+  const [title, advice] = words.failures[status] ?? words.failures.other;
+  notice.querySelector("h3").textContent = Number.isInteger(status)
+    ? `${title} (${status})`
+    : title;
+  notice.querySelector(".advice").textContent = advice;
+  notice.querySelector(".detail").textContent = detail;
+  draw("", "", notice);
+}
+
+function draw(summary, result, problem = "") {
+  status.textContent = summary;
+  outcome.replaceChildren(result);
+  failure.replaceChildren(problem);
+}
+
+function item({ index, relevance_score: score }, rank, text) {
+  const copy = copyOf("result");
+  const say = (selector, text) => (copy.querySelector(selector).textContent = text);
+  say(".rank", rank);
+  say(".origin", words.origin(index + 1));
+  say(".value", score.toFixed(4).replace("-", "−"));
+  say(".text", text);
+  const places = index + 1 - rank;
+  const direction = places > 0 ? "up" : places < 0 ? "down" : "same";
+  say(".movement", direction === "same" ? words.same : words[direction](Math.abs(places)));
+  copy.querySelector(".movement").classList.add(direction);
+  stretch(copy.querySelector(".bar"), score);
+  return copy;
+}
+
+/** Let `bar` reach from the middle of its track, which is 0, to `score`; the ends are −1 and 1. */
+function stretch(bar, score) {
+  bar.style.left = `${50 + 50 * Math.min(score, 0)}%`;
+  bar.style.width = `${50 * Math.abs(score)}%`;
+  bar.classList.toggle("negative", score < 0);
+}
