@@ -128,6 +128,10 @@ class Service:
     def llama_server(self) -> psutil.Process:
         return self.child("--ctx-size")
 
+    @property
+    def front(self) -> psutil.Process:
+        return self.child("app serve")
+
     def healthy(self) -> bool:
         try:
             return httpx.get(f"{self.url}/health").status_code == 200
