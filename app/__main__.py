@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from app.commands.doctor import doctor
 from app.commands.rerank import rerank
 from app.commands.serve import serve
 
@@ -17,6 +18,7 @@ cli = typer.Typer(
 )
 cli.command()(serve)
 cli.command()(rerank)
+cli.command()(doctor)
 
 if __name__ == "__main__":
     cli()
