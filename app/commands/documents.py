@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from app.suggestion import did_you_mean
 
 
 class DocumentsError(ValueError):
@@ -41,7 +42,7 @@ def read(path: Path) -> list[str]:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise DocumentsError(f"{path} does not exist{suggestion(path)}") from error
+        raise DocumentsError(f"{path} does not exist{did_you_mean(path)}") from error
     except OSError as error:
         raise DocumentsError(f"{path} cannot be read: {error.strerror}") from error
     if path.suffix != ".jsonl":
@@ -51,13 +52,6 @@ def read(path: Path) -> list[str]:
         for number, line in enumerate(_decode(content, str(path)).split("\n"), start=1)
         if line.strip()
     ]
-
-
-def suggestion(path: Path) -> str:
-    """Names the file beside `path` whose name is most like it; empty if there is none."""
-    names = [sibling.name for sibling in path.parent.glob("*")]
-    similar = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean {path.with_name(similar[0])}?" if similar else ""
 
 
 def _lines(content: bytes, source: str) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.doctor.engine import check_engine, check_gpu, find_devices
 from app.doctor.finding import Finding, problem, skipped
+from app.doctor.gpu import check_gpu, find_devices
+from app.doctor.llama_server import check_llama_server
 from app.doctor.memory import check_memory
 from app.doctor.plan import Plan, SettingError
-from app.doctor.ports import check_llama_server, check_service
+from app.doctor.ports import check_llama_server_port, check_service
 from app.doctor.scores import check_scores
 from app.doctor.weights import check_gguf, check_projector
 
@@ -24,13 +25,13 @@ def examine() -> Iterator[Finding]:
 def _examine(plan: Plan) -> Iterator[Finding]:
     service, model = check_service(plan)
     yield service
-    yield check_llama_server(plan, running=model is not None)
+    yield check_llama_server_port(plan, running=model is not None)
     gguf, transformer = check_gguf(plan)
     yield gguf
     yield check_projector(plan, transformer.hidden_size if transformer else None)
     if not plan.llama_server_url:
         devices = find_devices(plan)
-        yield check_engine(plan)
+        yield check_llama_server(plan)
         yield check_gpu(devices)
         if model is not None:
             yield skipped("memory", "the running service has what it needs")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from app.doctor.engine import Device
 from app.doctor.finding import Finding, ok, problem
+from app.doctor.gpu import Device
 from app.doctor.plan import Plan, SettingError, number, variable
 from app.doctor.weights import Transformer
 from models.gguf_header import KINDS
@@ -17,6 +17,8 @@ from models.gguf_header import KINDS
 _TEMPLATE_TOKENS = 330
 _OVERHEAD_BYTES = 300_000_000
 _STEP = 1024
+# The rest is for whatever else grows.
+_USABLE = 0.9
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def check_memory(plan: Plan, transformer: Transformer, devices: Sequence[Device]
         return ok(subject, f"{told}; how much is free cannot be told here")
     told += f", {free / 1e9:.1f} GB free"
     largest = _largest_context(sizes, transformer, free)
-    if sizes.bytes_needed(transformer) <= free:
+    if sizes.bytes_needed(transformer) <= _USABLE * free:
         more = f"; LLAMA_ARG_CTX_SIZE={largest} would fit" if largest > sizes.context else ""
         return ok(subject, told + more)
     if largest < least:
@@ -124,7 +126,7 @@ def _largest_context(sizes: Sizes, transformer: Transformer, free: int) -> int:
     fitting = (
         context
         for context in range(largest, 0, -_STEP)
-        if replace(sizes, context=context).bytes_needed(transformer) <= free
+        if replace(sizes, context=context).bytes_needed(transformer) <= _USABLE * free
     )
     return next(fitting, 0)
 

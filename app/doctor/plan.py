@@ -15,8 +15,6 @@ from pydantic import ValidationError
 from app.errors import describe
 from app.settings import Settings
 
-_ROOT = Path(__file__).parents[2]
-
 
 class SettingError(ValueError):
     """A setting is wrong; the message names it."""
@@ -28,7 +26,6 @@ class Plan:
 
     settings: Settings
     gguf: Path | None
-    projector: Path
     download: bool
     host: str
     port: int
@@ -47,11 +44,9 @@ class Plan:
             raise SettingError(
                 f"RERANKER_MODEL is a name such as jina-reranker-v3, not '{settings.model}'"
             )
-        weights = _ROOT / "weights" / settings.model
         return cls(
             settings=settings,
-            gguf=settings.gguf or _newest_gguf(weights),
-            projector=settings.projector or weights / "projector.safetensors",
+            gguf=settings.gguf or _newest_gguf(settings.model),
             download=variable("RERANKER_DOWNLOAD") == "1",
             host=variable("RERANKER_HOST") or "127.0.0.1",
             port=number("RERANKER_PORT", 7998),
@@ -89,8 +84,8 @@ def number(name: str, default: int) -> int:
         raise SettingError(f"{name} is a whole number, not '{value}'") from error
 
 
-def _newest_gguf(weights: Path) -> Path | None:
-    files = weights.glob(f"*{variable('RERANKER_QUANT')}.gguf")
+def _newest_gguf(model: str) -> Path | None:
+    files = Path("weights", model).glob(f"*{variable('RERANKER_QUANT')}.gguf")
     # Prepared copies stand beside their sources.
     sources = [path for path in files if not path.name.endswith(".prefix.gguf")]
     return max(sources, key=lambda path: path.stat().st_mtime, default=None)

@@ -28,7 +28,7 @@ def check_service(plan: Plan) -> tuple[Finding, str | None]:
     return _taken(subject, plan.host, plan.port, "RERANKER_PORT"), None
 
 
-def check_llama_server(plan: Plan, running: bool) -> Finding:
+def check_llama_server_port(plan: Plan, running: bool) -> Finding:
     """Whether llama-server can listen, or one that runs already answers."""
     subject = "llama-server's port"
     if plan.llama_server_url:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.commands.documents import suggestion
 from app.doctor.finding import Finding, ok, problem, skipped
-from app.doctor.plan import Plan
+from app.doctor.plan import Plan, variable
+from app.suggestion import did_you_mean
 from models.gguf_header import GGUFError, GGUFHeader, read_header
 from models.prepare import HEAD_KEY
 from models.projector import Projector, ProjectorError
@@ -66,50 +66,53 @@ def check_gguf(plan: Plan) -> tuple[Finding, Transformer | None]:
     subject = "GGUF"
     if plan.gguf is None and plan.llama_server_url:
         return skipped(subject, "that of the llama-server at LLAMA_SERVER_URL"), None
-    if plan.gguf is None or not plan.gguf.exists():
-        return _missing(subject, plan, plan.gguf, "RERANKER_GGUF"), None
+    if plan.gguf is None:
+        file = f"*{variable('RERANKER_QUANT')}.gguf"
+        return _not_downloaded(subject, plan, file), None
+    if not plan.gguf.exists():
+        return _not_there(subject, plan.gguf, "RERANKER_GGUF"), None
     try:
         transformer = Transformer.read(plan.gguf)
     except (GGUFError, OSError) as error:
-        return problem(subject, str(error), _replace(plan, plan.gguf)), None
+        return _broken(subject, plan, plan.gguf, error), None
+    size = f"{transformer.file_size / 1e6:,.1f} MB"
     shape = f"{transformer.layers} layers, hidden size {transformer.hidden_size:,}"
-    return ok(subject, f"{plan.gguf}, {_gigabytes(transformer.file_size)}, {shape}"), transformer
+    return ok(subject, f"{plan.gguf}, {size}, {shape}"), transformer
 
 
 def check_projector(plan: Plan, hidden_size: int | None) -> Finding:
     """Whether the projector loads, is finite and takes hidden states of `hidden_size`."""
     subject = "projector"
-    if not plan.projector.exists():
-        return _missing(subject, plan, plan.projector, "RERANKER_PROJECTOR")
+    path = plan.settings.projector_path
+    if not path.exists():
+        if plan.settings.projector:
+            return _not_there(subject, path, "RERANKER_PROJECTOR")
+        return _not_downloaded(subject, plan, path.name)
     try:
-        projector = Projector.load(plan.projector)
+        projector = Projector.load(path)
     except ProjectorError as error:
-        return problem(subject, str(error), _replace(plan, plan.projector))
+        return _broken(subject, plan, path, error)
     if hidden_size and projector.hidden_size != hidden_size:
         return problem(
             subject,
-            f"{plan.projector.name} takes hidden states of size {projector.hidden_size:,}, the "
-            f"GGUF has size {hidden_size:,}",
-            "use the GGUF and the projector of one model: RERANKER_GGUF, RERANKER_PROJECTOR",
+            f"{path} takes hidden states of size {projector.hidden_size:,}, the GGUF has size "
+            f"{hidden_size:,}",
+            "use GGUF and projector of one model; see RERANKER_GGUF and RERANKER_PROJECTOR",
         )
     shape = f"{projector.hidden_size:,} to {projector.output_size:,}"
-    return ok(subject, f"{plan.projector}, {shape}, all values finite")
+    return ok(subject, f"{path}, {shape}, all values finite")
 
 
-def _missing(subject: str, plan: Plan, path: Path | None, setting: str) -> Finding:
-    if path and getattr(plan.settings, setting.removeprefix("RERANKER_").lower()):
-        return problem(
-            subject, f"{path} does not exist{suggestion(path)}", f"set {setting} to a file"
-        )
+def _not_there(subject: str, path: Path, setting: str) -> Finding:
+    return problem(subject, f"{path} does not exist{did_you_mean(path)}", f"correct {setting}")
+
+
+def _not_downloaded(subject: str, plan: Plan, file: str) -> Finding:
+    detail = f"weights/{plan.settings.model}/{file} is missing"
     if plan.download:
-        return skipped(subject, "missing; start.sh downloads it")
-    where = path or f"weights/{plan.settings.model}"
-    return problem(subject, f"{where} is missing", f"run: {plan.download_command}")
+        return skipped(subject, f"{detail}; start.sh downloads it")
+    return problem(subject, detail, f"run: {plan.download_command}")
 
 
-def _replace(plan: Plan, path: Path) -> str:
-    return f"delete {path} and run: {plan.download_command}"
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.2f} GB"
+def _broken(subject: str, plan: Plan, path: Path, error: Exception) -> Finding:
+    return problem(subject, str(error), f"delete {path} and run: {plan.download_command}")
