@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.doctor.finding import Finding, ok, problem
 from app.doctor.llama_server import CommandError, output
-from app.doctor.plan import Plan, variable
+from app.doctor.plan import EMBEDDED, Plan, variable
 
 _DEVICE = re.compile(r"^ +([A-Za-z]+\d*): (.*?)(?: \(\d+ MiB, (\d+) MiB free\))?$", re.MULTILINE)
 
@@ -25,7 +25,8 @@ class Device:
 
 def find_devices(plan: Plan) -> list[Device]:
     """The GPUs that llama-server would use; none where it computes on the CPU."""
-    if plan.llama_server is None or _stays_on_cpu():
+    # The embedded llama-server knows no GPU.
+    if plan.llama_server in (None, EMBEDDED) or _stays_on_cpu():
         return []
     try:
         _, _, listed = output(plan.llama_server, "--list-devices").partition("Available devices:")

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 from app.doctor.finding import Finding, ok, problem
-from app.doctor.plan import Plan, variable
+from app.doctor.plan import EMBEDDED, Plan, variable
 
 _SECONDS = 60
 _FLAGS = ("--model", "--host", "--port", "--ctx-size", "--parallel", "--flash-attn", "--verbosity")
@@ -35,13 +35,13 @@ def check_llama_server(plan: Plan) -> Finding:
         )
     try:
         known = output(plan.llama_server, "--help")
-        version = _version(plan.llama_server)
     except CommandError as error:
         return problem(
             subject,
             f"{plan.llama_server[0]} does not run: {error}",
             "install it again, or set LLAMA_SERVER_BIN to another one",
         )
+    version = _version(plan.llama_server)
     flags = (*_FLAGS, *_READOUT_FLAGS[plan.settings.readout])
     unknown = ", ".join(flag for flag in flags if not re.search(rf"{flag}\b", known))
     if unknown:
@@ -68,7 +68,10 @@ def output(command: list[str], argument: str) -> str:
 
 
 def _version(command: list[str]) -> str:
-    if command[-1] == "models.embedded_server":
+    if command == EMBEDDED:
         return f"embedded, xllamacpp {importlib.metadata.version('xllamacpp')}"
-    found = re.search(r"version: (\S+)", output(command, "--version"))
+    try:
+        found = re.search(r"version: (\S+)", output(command, "--version"))
+    except CommandError:
+        found = None
     return f"{shutil.which(command[0])}, version {found[1] if found else 'unknown'}"

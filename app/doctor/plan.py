@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from app.errors import describe
 from app.settings import Settings
 
+EMBEDDED = [sys.executable, "-m", "models.embedded_server"]
+
 
 class SettingError(ValueError):
     """A setting is wrong; the message names it."""
@@ -99,5 +101,5 @@ def _llama_server() -> list[str] | None:
         if shutil.which(candidate):
             return [candidate]
     if importlib.util.find_spec("xllamacpp"):
-        return [sys.executable, "-m", "models.embedded_server"]
+        return EMBEDDED
     return None
