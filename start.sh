@@ -29,6 +29,7 @@ HELP
 
 HOME_DIR=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 readonly HOME_DIR
+# The defaults and choices from here on are those that app/doctor checks: keep them alike.
 readonly MODEL=${RERANKER_MODEL:-jina-reranker-v3}
 readonly HOST=${RERANKER_HOST:-127.0.0.1} PORT=${RERANKER_PORT:-7998}
 readonly READOUT=${RERANKER_READOUT:-prefix}

@@ -19,6 +19,7 @@ import pytest
 from rich.cells import cell_len
 
 from app.client import Result
+from app.commands.documents import DocumentsError, read
 from app.doctor.examine import examine
 from app.doctor.memory import Sizes, check_memory
 from app.doctor.plan import Plan
@@ -34,19 +35,17 @@ DOCUMENTS = ["The kitchen serves soup at noon.", "내일 오후 2시에 품질 �
 
 
 def run(
-    *arguments: str | Path, stdin: str | bytes = b"", **variables: str
+    *arguments: str | bytes, stdin: str = "", **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, in a clean shell but for `variables`."""
-    done = subprocess.run(
-        [*APP, *map(str, arguments)],
+    return subprocess.run(
+        [*APP, *arguments],
         cwd=ROOT,
         env=environment(**variables),
-        input=stdin.encode() if isinstance(stdin, str) else stdin,
+        input=stdin,
         capture_output=True,
+        text=True,
         timeout=120,
-    )
-    return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
     )
 
 
@@ -144,30 +143,15 @@ class TestRerank:
             (["rerank", "a"], "no documents"),
             (["rernk", "a"], "Did you mean 'rerank'?"),
             (["rerank", "a", "b", "--top-n", "0"], "--top-n"),
+            (["rerank", "a", b"\xff"], "is no Unicode text"),
         ],
     )
-    def test_wrong_command_line(self, arguments: list[str], message: str) -> None:
+    def test_wrong_command_line(self, arguments: list[str | bytes], message: str) -> None:
         done = run(*arguments)
 
         assert done.returncode == 2
         assert message in done.stderr
         assert "Traceback" not in done.stderr
-
-    @pytest.mark.parametrize(
-        ("content", "message"),
-        [
-            (b'"fine"\nnot quoted', "line 2 is not JSON"),
-            (b'{"title": "a"}', 'line 1 is neither a string nor an object with "text"'),
-            (b"\xff", "is not UTF-8 at byte 0"),
-        ],
-    )
-    def test_unreadable_file(self, tmp_path: Path, content: bytes, message: str) -> None:
-        path = tmp_path / "notes.jsonl"
-        path.write_bytes(content)
-        done = run("rerank", "a", "--file", path)
-
-        assert done.returncode == 2
-        assert message in done.stderr
 
     def test_service_that_is_not_there(self) -> None:
         assert run("rerank", "a", "b", "--url", f"http://127.0.0.1:{free_port()}").returncode == 3
@@ -177,6 +161,22 @@ class TestRerank:
 
         assert done.returncode == 1
         assert "1,025 documents in one request" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'"fine"\nnot quoted', "line 2 is not JSON"),
+        (b'{"title": "a"}', 'line 1 is neither a string nor an object with "text"'),
+        (b"\xff", "is not UTF-8 at byte 0"),
+    ],
+)
+def test_unreadable_file(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "notes.jsonl"
+    path.write_bytes(content)
+
+    with pytest.raises(DocumentsError, match=message):
+        read(path)
 
 
 @pytest.mark.parametrize("command", ["serve", "rerank", "doctor"])

@@ -81,6 +81,8 @@ def rerank(
     try:
         with client, Console(stderr=True).status(f"ranking {len(texts):,} documents"):
             results = client.rerank(query, texts, top_n, instruction)
+    except UnicodeEncodeError as error:
+        fail(f"the query or a document is no Unicode text: {error}", USAGE)
     except RerankerError as error:
         fail(str(error), UNREACHABLE if error.status is None else PROBLEM)
     if as_json:

@@ -41,7 +41,7 @@ def check_scores(plan: Plan, model: str | None) -> Finding:
         with Reranker(plan.url, api_key=key, timeout=_TIMEOUT_SECONDS) as client:
             return compare(client.rerank(QUERY, DOCUMENTS))
     except RerankerError as error:
-        return problem(subject, str(error), "see the log of the service")
+        return problem(subject, str(error), "follow that, or see the log of the service")
 
 
 def compare(results: Sequence[Result]) -> Finding:
