@@ -13,8 +13,8 @@ from app.doctor.plan import Plan, SettingError, number, variable
 from app.doctor.weights import Transformer
 from models.gguf_header import KINDS
 
-# Tokens of the prompt around query and documents, rounded up; the front counts them exactly.
-_TEMPLATE_TOKENS = 330
+# Tokens around the query and one document in the vocabulary of jina-reranker-v3, rounded up.
+_TEMPLATE_TOKENS = 160
 _OVERHEAD_BYTES = 300_000_000
 _STEP = 1024
 # The rest is for whatever else grows.
@@ -75,10 +75,8 @@ def check_memory(plan: Plan, transformer: Transformer, devices: Sequence[Device]
     """Whether weights and context fit what is free; raises `SettingError`."""
     subject = "memory"
     sizes = Sizes.of_environment(plan.settings.readout, transformer, on_gpu=bool(devices))
-    least = sizes.slots * _round_up(
-        _TEMPLATE_TOKENS + 2 * plan.settings.max_query_tokens + plan.settings.max_document_tokens
-    )
-    if sizes.context < least - _STEP:
+    least = sizes.slots * _least_slot(plan)
+    if sizes.context < least:
         return problem(
             subject,
             f"a context of {sizes.context:,} tokens is too small for one truncated document and "
@@ -131,8 +129,10 @@ def _largest_context(sizes: Sizes, transformer: Transformer, free: int) -> int:
     return next(fitting, 0)
 
 
-def _round_up(tokens: int) -> int:
-    return -(-tokens // _STEP) * _STEP
+def _least_slot(plan: Plan) -> int:
+    """Tokens of the prompt for one truncated document and its query."""
+    limits = plan.settings
+    return _TEMPLATE_TOKENS + 2 * limits.max_query_tokens + limits.max_document_tokens
 
 
 def _cache_type(name: str) -> str:
