@@ -29,6 +29,7 @@ HELP
 
 HOME_DIR=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 readonly HOME_DIR
+# The defaults and choices from here on are those that app/doctor checks: keep them alike.
 readonly MODEL=${RERANKER_MODEL:-jina-reranker-v3}
 readonly HOST=${RERANKER_HOST:-127.0.0.1} PORT=${RERANKER_PORT:-7998}
 readonly READOUT=${RERANKER_READOUT:-prefix}
@@ -164,8 +165,7 @@ wait_for_llama_server() {
 
 start_front() {
   say "Starting uvicorn..."
-  "$python" -m uvicorn --factory app.main:create_app --host "$HOST" --port "$PORT" \
-    --no-server-header --no-access-log --timeout-graceful-shutdown 5 &
+  "$python" -m app serve --host "$HOST" --port "$PORT" &
   front=$!
 }
 

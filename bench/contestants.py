@@ -86,7 +86,7 @@ class Readout:
         """Of llama-server and of the front."""
         return {
             "llama-server": peak_rss(self._service.llama_server.pid),
-            "uvicorn": peak_rss(self._service.child("uvicorn").pid),
+            "uvicorn": peak_rss(self._service.front.pid),
         }
 
     async def model_seconds(self) -> float | None:

@@ -6,11 +6,12 @@ vocabulary of 151,936, too much at every start.
 
 from __future__ import annotations
 
+import math
 import mmap
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,41 @@ _SCALARS: dict[int, np.dtype[Any]] = {
 _DEFAULT_ALIGNMENT = 32
 
 
+class Kind(NamedTuple):
+    """A type of ggml: its number, and the elements and bytes of one of its blocks."""
+
+    number: int
+    elements: int
+    bytes: int
+
+
+KINDS = {
+    "F32": Kind(0, 1, 4),
+    "F16": Kind(1, 1, 2),
+    "Q4_0": Kind(2, 32, 18),
+    "Q4_1": Kind(3, 32, 20),
+    "Q5_0": Kind(6, 32, 22),
+    "Q5_1": Kind(7, 32, 24),
+    "Q8_0": Kind(8, 32, 34),
+    "Q2_K": Kind(10, 256, 84),
+    "Q3_K": Kind(11, 256, 110),
+    "Q4_K": Kind(12, 256, 144),
+    "Q5_K": Kind(13, 256, 176),
+    "Q6_K": Kind(14, 256, 210),
+    "IQ2_XXS": Kind(16, 256, 66),
+    "IQ2_XS": Kind(17, 256, 74),
+    "IQ3_XXS": Kind(18, 256, 98),
+    "IQ1_S": Kind(19, 256, 50),
+    "IQ4_NL": Kind(20, 32, 18),
+    "IQ3_S": Kind(21, 256, 110),
+    "IQ2_S": Kind(22, 256, 82),
+    "IQ4_XS": Kind(23, 256, 136),
+    "IQ1_M": Kind(29, 256, 56),
+    "BF16": Kind(30, 1, 2),
+}
+_KINDS_BY_NUMBER = {kind.number: kind for kind in KINDS.values()}
+
+
 class GGUFError(ValueError):
     """The file is not a GGUF that this module can read."""
 
@@ -46,6 +82,14 @@ class Tensor:
     shape: tuple[int, ...]
     kind: int
     offset: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the data; 0 where the type is not among `KINDS`."""
+        if self.kind not in _KINDS_BY_NUMBER:
+            return 0
+        _, elements, size = _KINDS_BY_NUMBER[self.kind]
+        return math.prod(self.shape) // elements * size
 
 
 @dataclass(frozen=True)
@@ -67,6 +111,12 @@ class GGUFHeader:
     def data_start(self) -> int:
         """Where tensor data starts."""
         return align(self.tensors_end, self.alignment)
+
+    @property
+    def file_size(self) -> int:
+        """Bytes that the file has at least if no tensor is cut off."""
+        ends = (tensor.offset + tensor.size for tensor in self.tensors.values())
+        return self.data_start + max(ends, default=0)
 
 
 def align(size: int, alignment: int) -> int:

@@ -15,6 +15,7 @@ import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import psutil
@@ -56,11 +57,19 @@ def environment(**variables: str) -> dict[str, str]:
     return inherited | variables
 
 
-def run_on_terminal(command: list[str], cwd: Path, env: dict[str, str]) -> str:
-    """Run `command` to its end with a terminal as standard error; what it showed there."""
-    terminal, stderr = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
-    subprocess.run(command, cwd=cwd, env=env, stderr=stderr, check=True)
+def run_on_terminal(
+    command: list[str],
+    cwd: Path,
+    env: dict[str, str],
+    stream: Literal["stdout", "stderr"] = "stderr",
+    columns: int = 80,
+) -> str:
+    """Run `command` to its end with a terminal as `stream`; what it showed there."""
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
+    stdout = end if stream == "stdout" else None
+    stderr = end if stream == "stderr" else None
+    subprocess.run(command, cwd=cwd, env=env, stdout=stdout, stderr=stderr, check=True)
     return os.read(terminal, 100_000).decode()
 
 
@@ -127,6 +136,10 @@ class Service:
     @property
     def llama_server(self) -> psutil.Process:
         return self.child("--ctx-size")
+
+    @property
+    def front(self) -> psutil.Process:
+        return self.child("app serve")
 
     def healthy(self) -> bool:
         try:

@@ -165,7 +165,7 @@ def test_long_request_takes_the_memory_of_its_context(tmp_path: Path) -> None:
         assert answer["usage"]["prompt_tokens"] > 32_000
         assert len(answer["results"]) == 16
         assert service.llama_server.memory_info().rss < 1.1 * explained
-        assert service.child("uvicorn").memory_info().rss < 200e6
+        assert service.front.memory_info().rss < 200e6
 
 
 def test_client_that_leaves_stops_the_work(model: Path) -> None:

@@ -94,7 +94,7 @@ def test_killed_llama_server_comes_back(model: Path) -> None:
 def test_killed_front_ends_the_service(model: Path) -> None:
     with Service(model) as service:
         llama_server = service.llama_server
-        service.child("uvicorn").kill()
+        service.front.kill()
 
         assert service.process.wait(10) == 128 + signal.SIGKILL
         assert not llama_server.is_running()

@@ -118,7 +118,7 @@ def test_llama_server_killed(project: Project) -> None:
 
 
 def test_uvicorn_killed(project: Project) -> None:
-    project.kill("uvicorn")
+    project.kill("app serve")
 
     wait_until(lambda: project.restarts == 1)
     wait_until(lambda: project.health() == 200)

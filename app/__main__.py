@@ -1,0 +1,24 @@
+"""The command line: `python -m app --help`."""
+
+from __future__ import annotations
+
+import typer
+
+from app.commands.doctor import doctor
+from app.commands.rerank import rerank
+from app.commands.serve import serve
+
+cli = typer.Typer(
+    name="python -m app",
+    help="Rank documents with jina-reranker-v3.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+cli.command()(serve)
+cli.command()(rerank)
+cli.command()(doctor)
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,123 @@
+"""`python -m app rerank`: one query, from the shell."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.bar import Bar
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from app.client import Reranker, RerankerError, Result
+from app.commands.documents import DocumentsError, collect
+from app.commands.exit_status import PROBLEM, UNREACHABLE, USAGE, fail
+
+# Longer than the service itself lets a request take by default.
+_TIMEOUT_SECONDS = 600.0
+_BAR_COLUMNS = 10
+_LEAST_COLUMNS_WITH_BAR = 50
+
+
+def rerank(
+    query: Annotated[str, typer.Argument(help="what to look for", metavar="QUERY")],
+    documents: Annotated[
+        list[str] | None,
+        typer.Argument(help="texts to rank", metavar="DOCUMENTS", show_default=False),
+    ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--file",
+            "-f",
+            metavar="FILE",
+            help="documents, one per line; lines of a .jsonl file are strings or objects with "
+            '"text"; may be repeated',
+        ),
+    ] = None,
+    top_n: Annotated[
+        int | None, typer.Option("--top-n", "-n", min=1, help="show only so many, the best")
+    ] = None,
+    instruction: Annotated[
+        str | None, typer.Option("--instruction", "-i", help="what makes a document relevant")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="service to ask; RERANKER_URL, or http://localhost:7998")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="print the results as the service answers them")
+    ] = False,
+) -> None:
+    """Rank documents by their relevance to QUERY, best first.
+
+    Documents are arguments, lines of files, or lines of standard input if there are neither. The
+    key is that of RERANKER_API_KEY. A terminal shows a table; into a pipe go lines of rank, score
+    and document, separated by tabs.
+
+    \b
+    Examples:
+      python -m app rerank "when is lunch?" "soup at noon" "quality meeting at two"
+      python -m app rerank "when is lunch?" --file notes.txt --top-n 5
+      grep -rh lunch notes/ | python -m app rerank "when is lunch?" --json
+
+    \b
+    Exit status:
+      0  ranked
+      1  the service refused the request or failed
+      2  the command line or a file is wrong
+      3  the service cannot be reached
+    """
+    try:
+        texts = collect(documents or [], files or [])
+        client = Reranker(url, timeout=_TIMEOUT_SECONDS)
+    except (DocumentsError, RerankerError) as error:
+        fail(str(error), USAGE)
+    try:
+        with client, Console(stderr=True).status(f"ranking {len(texts):,} documents"):
+            results = client.rerank(query, texts, top_n, instruction)
+    except UnicodeEncodeError as error:
+        fail(f"the query or a document is no Unicode text: {error}", USAGE)
+    except RerankerError as error:
+        fail(str(error), UNREACHABLE if error.status is None else PROBLEM)
+    if as_json:
+        print(json.dumps([asdict(result) for result in results]))
+    else:
+        _show(results, texts)
+
+
+def _show(results: Sequence[Result], documents: Sequence[str]) -> None:
+    console = Console()
+    ranked = [
+        (rank, result.relevance_score, _one_line(documents[result.index]))
+        for rank, result in enumerate(results, start=1)
+    ]
+    if console.is_terminal:
+        console.print(_table(ranked, with_bar=console.width >= _LEAST_COLUMNS_WITH_BAR))
+    else:
+        for rank, score, text in ranked:
+            print(rank, f"{score:.4f}", text, sep="\t")
+
+
+def _table(ranked: Sequence[tuple[int, float, str]], with_bar: bool) -> Table:
+    table = Table(box=None, pad_edge=False, expand=True)
+    table.add_column("rank", justify="right")
+    table.add_column("score", justify="right")
+    if with_bar:
+        table.add_column("0 to 1", width=_BAR_COLUMNS)
+    table.add_column("document", ratio=1, no_wrap=True, overflow="ellipsis")
+    for rank, score, text in ranked:
+        bar = [Bar(1, 0, max(score, 0))] if with_bar else []
+        # Not a string, in which brackets would be markup.
+        table.add_row(str(rank), f"{score:.4f}", *bar, Text(text))
+    return table
+
+
+def _one_line(text: str) -> str:
+    """`text` without line breaks, and without control characters that a terminal would obey."""
+    return re.sub(r"[\s\x00-\x1f\x7f-\x9f]+", " ", text).strip()

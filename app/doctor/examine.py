@@ -1,0 +1,40 @@
+"""All checks, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.doctor.finding import Finding, problem, skipped
+from app.doctor.gpu import check_gpu, find_devices
+from app.doctor.llama_server import check_llama_server
+from app.doctor.memory import check_memory
+from app.doctor.plan import Plan, SettingError
+from app.doctor.ports import check_llama_server_port, check_service
+from app.doctor.scores import check_scores
+from app.doctor.weights import check_gguf, check_projector
+
+
+def examine() -> Iterator[Finding]:
+    """What start.sh would meet with the settings of this environment."""
+    try:
+        yield from _examine(Plan.of_environment())
+    except SettingError as error:
+        yield problem("settings", str(error), "correct the variable; README.md lists them all")
+
+
+def _examine(plan: Plan) -> Iterator[Finding]:
+    service, model = check_service(plan)
+    yield service
+    yield check_llama_server_port(plan, running=model is not None)
+    gguf, transformer = check_gguf(plan)
+    yield gguf
+    yield check_projector(plan, transformer.hidden_size if transformer else None)
+    if not plan.llama_server_url:
+        devices = find_devices(plan)
+        yield check_llama_server(plan)
+        yield check_gpu(devices)
+        if model is not None:
+            yield skipped("memory", "the running service has what it needs")
+        elif transformer is not None:
+            yield check_memory(plan, transformer, devices)
+    yield check_scores(plan, model)

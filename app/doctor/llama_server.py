@@ -1,0 +1,77 @@
+"""The llama-server that start.sh would run."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import shutil
+import subprocess
+
+from app.doctor.finding import Finding, ok, problem
+from app.doctor.plan import EMBEDDED, Plan, variable
+
+_SECONDS = 60
+_FLAGS = ("--model", "--host", "--port", "--ctx-size", "--parallel", "--flash-attn", "--verbosity")
+_READOUT_FLAGS = {
+    "prefix": ("--cache-ram",),
+    "embedding": ("--embeddings", "--pooling", "--batch-size", "--ubatch-size"),
+}
+
+
+class CommandError(Exception):
+    """A command cannot be run, or failed; the message is its own."""
+
+
+def check_llama_server(plan: Plan) -> Finding:
+    """Whether there is a llama-server that runs and has the flags that start.sh gives it."""
+    subject = "llama-server"
+    if plan.llama_server is None:
+        named = variable("LLAMA_SERVER_BIN")
+        return problem(
+            subject,
+            f"LLAMA_SERVER_BIN={named} cannot be run" if named else "none found",
+            "install llama.cpp and put llama-server on the PATH or in LLAMA_SERVER_BIN, or install "
+            "the embedded one: pip install xllamacpp",
+        )
+    try:
+        known = output(plan.llama_server, "--help")
+    except CommandError as error:
+        return problem(
+            subject,
+            f"{plan.llama_server[0]} does not run: {error}",
+            "install it again, or set LLAMA_SERVER_BIN to another one",
+        )
+    version = _version(plan.llama_server)
+    flags = (*_FLAGS, *_READOUT_FLAGS[plan.settings.readout])
+    unknown = ", ".join(flag for flag in flags if not re.search(rf"{flag}\b", known))
+    if unknown:
+        return problem(subject, f"{version} does not know {unknown}", "install a newer llama.cpp")
+    return ok(subject, version)
+
+
+def output(command: list[str], argument: str) -> str:
+    """What `command argument` prints on both outputs; raises `CommandError`."""
+    try:
+        done = subprocess.run(
+            [*command, argument],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CommandError(str(error)) from error
+    printed = done.stdout.decode(errors="replace").strip()
+    if done.returncode:
+        raise CommandError(printed.rpartition("\n")[2] or f"exit status {done.returncode}")
+    return printed
+
+
+def _version(command: list[str]) -> str:
+    if command == EMBEDDED:
+        return f"embedded, xllamacpp {importlib.metadata.version('xllamacpp')}"
+    try:
+        found = re.search(r"version: (\S+)", output(command, "--version"))
+    except CommandError:
+        found = None
+    return f"{shutil.which(command[0])}, version {found[1] if found else 'unknown'}"

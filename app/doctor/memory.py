@@ -1,0 +1,146 @@
+"""Context and memory: whether llama-server fits, and which context would."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from app.doctor.finding import Finding, ok, problem
+from app.doctor.gpu import Device
+from app.doctor.plan import Plan, SettingError, number, variable
+from app.doctor.weights import Transformer
+from models.gguf_header import KINDS
+
+# Tokens around the query and one document in the vocabulary of jina-reranker-v3, rounded up.
+_TEMPLATE_TOKENS = 160
+_OVERHEAD_BYTES = 300_000_000
+_STEP = 1024
+# The rest is for whatever else grows.
+_USABLE = 0.9
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What decides, beside the weights, how much memory llama-server takes.
+
+    `context` is in tokens, of all slots together; `batch` is None where it is the whole context.
+    """
+
+    readout: str
+    slots: int
+    context: int
+    batch: int | None
+    flash_attention: bool
+    cache_type_k: str
+    cache_type_v: str
+
+    @classmethod
+    def of_environment(cls, readout: str, transformer: Transformer, on_gpu: bool) -> Sizes:
+        """As start.sh sets them; raises `SettingError`."""
+        embedding = readout == "embedding"
+        slots = number("LLAMA_ARG_N_PARALLEL", 2 if on_gpu and not embedding else 1)
+        context = number("LLAMA_ARG_CTX_SIZE", 4096 if embedding else 16384 * slots)
+        return cls(
+            readout=readout,
+            slots=slots,
+            # llama-server reads 0 as all that the model was made for.
+            context=context or transformer.context,
+            batch=number("LLAMA_ARG_UBATCH", 0 if embedding else 512) or None,
+            flash_attention=on_gpu or variable("LLAMA_ARG_FLASH_ATTN") == "on",
+            cache_type_k=_cache_type("LLAMA_ARG_CACHE_TYPE_K"),
+            cache_type_v=_cache_type("LLAMA_ARG_CACHE_TYPE_V"),
+        )
+
+    def bytes_needed(self, transformer: Transformer) -> int:
+        """Weights, readout head, KV cache and compute buffers."""
+        keys = transformer.key_size * _bytes_per_element(self.cache_type_k)
+        values = transformer.value_size * _bytes_per_element(self.cache_type_v)
+        cache = self.context * transformer.layers * transformer.key_heads * (keys + values)
+        needed = transformer.file_size + cache + _OVERHEAD_BYTES
+        batch = self.batch or self.context
+        if self.readout == "embedding":
+            # Two rows of logits for each token.
+            needed += batch * 2 * transformer.vocabulary * 4
+        elif not transformer.has_readout_head:
+            needed += 2 * transformer.vocabulary * transformer.hidden_size
+        if not self.flash_attention:
+            # Attention scores in F32, and their copy in F16.
+            needed += batch * self.context * transformer.heads * (4 + 2)
+        return int(needed)
+
+
+def check_memory(plan: Plan, transformer: Transformer, devices: Sequence[Device]) -> Finding:
+    """Whether weights and context fit what is free; raises `SettingError`."""
+    subject = "memory"
+    sizes = Sizes.of_environment(plan.settings.readout, transformer, on_gpu=bool(devices))
+    least = sizes.slots * _least_slot(plan)
+    if sizes.context < least:
+        return problem(
+            subject,
+            f"a context of {sizes.context:,} tokens is too small for one truncated document and "
+            "its query",
+            f"set LLAMA_ARG_CTX_SIZE={least}, or lower RERANKER_MAX_DOCUMENT_TOKENS",
+        )
+    told = f"{sizes.bytes_needed(transformer) / 1e9:.1f} GB for {sizes.context:,} tokens of context"
+    free = _free_on(devices) if devices else free_memory()
+    if free is None:
+        return ok(subject, f"{told}; how much is free cannot be told here")
+    told += f", {free / 1e9:.1f} GB free"
+    largest = _largest_context(sizes, transformer, free)
+    if sizes.bytes_needed(transformer) <= _USABLE * free:
+        more = f"; LLAMA_ARG_CTX_SIZE={largest} would fit" if largest > sizes.context else ""
+        return ok(subject, told + more)
+    if largest < least:
+        advice = "free some, or use smaller weights: RERANKER_QUANT=Q4_K_M"
+    else:
+        advice = f"set LLAMA_ARG_CTX_SIZE={largest}"
+    return problem(subject, told, advice)
+
+
+def free_memory() -> int | None:
+    """Bytes that a process can still get, within the limit of a container; None if not known."""
+    try:
+        meminfo = Path("/proc/meminfo").read_text()
+    except OSError:
+        return None
+    free = 1024 * int(re.findall(r"MemAvailable: +(\d+) kB", meminfo)[0])
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return free
+    return min(free, int(limit)) if limit.isdecimal() else free
+
+
+def _free_on(devices: Sequence[Device]) -> int | None:
+    free = [device.free for device in devices if device.free is not None]
+    return sum(free) if len(free) == len(devices) else None
+
+
+def _largest_context(sizes: Sizes, transformer: Transformer, free: int) -> int:
+    """Tokens of the largest context that fits `free` bytes, 0 if none does."""
+    largest = sizes.slots * transformer.context
+    fitting = (
+        context
+        for context in range(largest, 0, -_STEP)
+        if replace(sizes, context=context).bytes_needed(transformer) <= _USABLE * free
+    )
+    return next(fitting, 0)
+
+
+def _least_slot(plan: Plan) -> int:
+    """Tokens of the prompt for one truncated document and its query."""
+    limits = plan.settings
+    return _TEMPLATE_TOKENS + 2 * limits.max_query_tokens + limits.max_document_tokens
+
+
+def _cache_type(name: str) -> str:
+    kind = variable(name).upper() or "F16"
+    if kind not in KINDS:
+        raise SettingError(f"{name} is a type such as f16 or q8_0, not '{variable(name)}'")
+    return kind
+
+
+def _bytes_per_element(kind: str) -> float:
+    return KINDS[kind].bytes / KINDS[kind].elements

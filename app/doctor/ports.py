@@ -1,0 +1,71 @@
+"""The ports of the service and of its llama-server: free, or ours already."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import httpx
+
+from app.doctor.finding import Finding, ok, problem
+from app.doctor.plan import Plan
+
+_SECONDS = 5.0
+
+
+def check_service(plan: Plan) -> tuple[Finding, str | None]:
+    """Whether the service can listen, or does; then with the name of its model."""
+    subject = "service"
+    if not _listens(plan.host, plan.port):
+        return ok(subject, f"not running; port {plan.port} on {plan.host} is free"), None
+    health = _get_json(f"{plan.url}/health")
+    match health:
+        case {"status": "ok", "model": str(model), "device": str(device)}:
+            return ok(subject, f"running at {plan.url} with {model} on {device}"), model
+        case {"detail": str(detail)}:
+            advice = "wait until it has started; if it does not, see its log"
+            return problem(subject, f"running at {plan.url}, but not ready: {detail}", advice), None
+    return _taken(subject, plan.host, plan.port, "RERANKER_PORT"), None
+
+
+def check_llama_server_port(plan: Plan, running: bool) -> Finding:
+    """Whether llama-server can listen, or one that runs already answers."""
+    subject = "llama-server's port"
+    if plan.llama_server_url:
+        if _get_json(f"{plan.llama_server_url}/health") == {"status": "ok"}:
+            return ok(subject, f"a llama-server answers at {plan.llama_server_url}")
+        return problem(
+            subject,
+            f"no llama-server is ready at {plan.llama_server_url}",
+            "start it, or unset LLAMA_SERVER_URL",
+        )
+    if running:
+        return ok(subject, "used by the running service")
+    host, port = "127.0.0.1", plan.llama_server_port
+    if _listens(host, port):
+        return _taken(subject, host, port, "LLAMA_SERVER_PORT")
+    return ok(subject, f"port {port} on {host} is free")
+
+
+def _taken(subject: str, host: str, port: int, variable: str) -> Finding:
+    return problem(
+        subject,
+        f"port {port} on {host} is used by something else",
+        f"stop what listens there, or set {variable} to another port",
+    )
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), _SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _get_json(url: str) -> Any:
+    """The JSON that `url` answers, with whatever status; None if there is none."""
+    try:
+        return httpx.get(url, timeout=_SECONDS, trust_env=False).json()
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return None

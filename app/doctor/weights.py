@@ -1,0 +1,118 @@
+"""The weights: a GGUF and the projector that belongs to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.doctor.finding import Finding, ok, problem, skipped
+from app.doctor.plan import Plan, variable
+from app.suggestion import did_you_mean
+from models.gguf_header import GGUFError, GGUFHeader, read_header
+from models.prepare import HEAD_KEY
+from models.projector import Projector, ProjectorError
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """The shape of a transformer, out of the header of its GGUF; sizes in elements."""
+
+    file_size: int
+    has_readout_head: bool
+    layers: int
+    hidden_size: int
+    vocabulary: int
+    heads: int
+    key_heads: int
+    key_size: int
+    value_size: int
+    context: int
+
+    @classmethod
+    def read(cls, path: Path) -> Transformer:
+        """Raises `GGUFError` if the file is not whole or no such model, `OSError` if unreadable."""
+        header = read_header(path)
+        size = path.stat().st_size
+        if size < header.file_size:
+            raise GGUFError(
+                f"{path.name} is cut off: {size:,} bytes of at least {header.file_size:,}"
+            )
+        try:
+            return cls._of_header(header)
+        except KeyError as error:
+            raise GGUFError(f"{path.name} has no {error}: is it a jina-reranker-v3?") from error
+
+    @classmethod
+    def _of_header(cls, header: GGUFHeader) -> Transformer:
+        def value(name: str) -> int:
+            return int(header.metadata[f"{header.metadata['general.architecture']}.{name}"])
+
+        return cls(
+            file_size=header.file_size,
+            has_readout_head=HEAD_KEY in header.metadata,
+            layers=value("block_count"),
+            hidden_size=value("embedding_length"),
+            vocabulary=header.tensors["token_embd.weight"].shape[1],
+            heads=value("attention.head_count"),
+            key_heads=value("attention.head_count_kv"),
+            key_size=value("attention.key_length"),
+            value_size=value("attention.value_length"),
+            context=value("context_length"),
+        )
+
+
+def check_gguf(plan: Plan) -> tuple[Finding, Transformer | None]:
+    """Whether the GGUF is there and whole, and what it holds."""
+    subject = "GGUF"
+    if plan.gguf is None and plan.llama_server_url:
+        return skipped(subject, "that of the llama-server at LLAMA_SERVER_URL"), None
+    if plan.gguf is None:
+        file = f"*{variable('RERANKER_QUANT')}.gguf"
+        return _not_downloaded(subject, plan, file), None
+    if not plan.gguf.exists():
+        return _not_there(subject, plan.gguf, "RERANKER_GGUF"), None
+    try:
+        transformer = Transformer.read(plan.gguf)
+    except (GGUFError, OSError) as error:
+        return _broken(subject, plan, plan.gguf, error), None
+    size = f"{transformer.file_size / 1e6:,.1f} MB"
+    shape = f"{transformer.layers} layers, hidden size {transformer.hidden_size:,}"
+    return ok(subject, f"{plan.gguf}, {size}, {shape}"), transformer
+
+
+def check_projector(plan: Plan, hidden_size: int | None) -> Finding:
+    """Whether the projector loads, is finite and takes hidden states of `hidden_size`."""
+    subject = "projector"
+    path = plan.settings.projector_path
+    if not path.exists():
+        if plan.settings.projector:
+            return _not_there(subject, path, "RERANKER_PROJECTOR")
+        return _not_downloaded(subject, plan, path.name)
+    try:
+        projector = Projector.load(path)
+    except ProjectorError as error:
+        return _broken(subject, plan, path, error)
+    if hidden_size and projector.hidden_size != hidden_size:
+        return problem(
+            subject,
+            f"{path} takes hidden states of size {projector.hidden_size:,}, the GGUF has size "
+            f"{hidden_size:,}",
+            "use GGUF and projector of one model; see RERANKER_GGUF and RERANKER_PROJECTOR",
+        )
+    shape = f"{projector.hidden_size:,} to {projector.output_size:,}"
+    return ok(subject, f"{path}, {shape}, all values finite")
+
+
+def _not_there(subject: str, path: Path, setting: str) -> Finding:
+    return problem(subject, f"{path} does not exist{did_you_mean(path)}", f"correct {setting}")
+
+
+def _not_downloaded(subject: str, plan: Plan, file: str) -> Finding:
+    detail = f"weights/{plan.settings.model}/{file} is missing"
+    if plan.download:
+        return skipped(subject, f"{detail}; start.sh downloads it")
+    return problem(subject, detail, f"run: {plan.download_command}")
+
+
+def _broken(subject: str, plan: Plan, path: Path, error: Exception) -> Finding:
+    return problem(subject, str(error), f"delete {path} and run: {plan.download_command}")
