@@ -2,9 +2,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-container golden train bench
+.PHONY: demo test screenshot test-container golden train bench
 
-demo: $(VENV)/.demo weights/demo/model.gguf
+demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/demo.sh
 
 test: $(VENV)/.dev
@@ -14,6 +14,10 @@ test: $(VENV)/.dev
 	$(BIN)/shellcheck start.sh tests/demo.sh tests/container/*.sh bench/gpu.sh .ci/run
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest
+
+# The picture of the page in the README; the demo must be up.
+screenshot: $(VENV)/.dev
+	$(BIN)/python -m tests.screenshot docs/playground.png http://127.0.0.1:7998
 
 # In a Docker engine, started if none runs (as root); ends with "Error 77" where none can.
 test-container: $(VENV)/.dev
@@ -27,12 +31,9 @@ bench: $(VENV)-torch/.done
 golden: $(VENV)-torch/.done
 	$(VENV)-torch/bin/python -m tests.golden.make
 
-# A demo model, from scratch.
+# The demo model, from scratch: weights/demo.
 train: $(VENV)-torch/.done
 	$(VENV)-torch/bin/python -m training $(TRAIN)
-
-weights/demo/model.gguf: tests/tiny_model.py models/export.py | $(VENV)/.demo
-	$(BIN)/python -m tests.tiny_model weights/demo
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

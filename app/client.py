@@ -161,7 +161,7 @@ class _Client:
         if response.is_error:
             raise self._refused(response)
         documents = len(body["documents"])
-        wanted = min(documents, body.get("top_n", documents))
+        wanted = min(documents, body.get("top_n") or documents)
         try:
             results = [
                 Result(item["index"], float(item["relevance_score"]))

@@ -11,8 +11,8 @@ announce() {
   done
   cat <<HELP
 
-The demo is up. Its weights are RANDOM: it shows the service, not good rankings.
-Try it from another terminal, or open $url/docs:
+The demo is up, with a small model for trying the service (weights/demo/README.md).
+Open $url in a browser, or try it from another terminal:
 
   curl $url/rerank -H 'Content-Type: application/json' -d '{
     "query": "내일 회의 일정",

@@ -49,6 +49,7 @@ def test_results_are_those_of_a_plain_request(
     with Reranker() as client:
         assert [vars(r) for r in client.rerank(QUERY, TEXTS, 3, "food")] == plain["results"]
         assert client.rerank(QUERY, []) == []
+        assert len(client.rerank(QUERY, TEXTS, top_n=0)) == 4
 
     async def ask() -> list[dict[str, float]]:
         async with AsyncReranker() as client:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,9 +113,3 @@ def _matrix(
 ) -> NDArray[np.float32]:
     values: NDArray[np.float32] = random.standard_normal((rows, columns), np.float32)
     return values * np.float32(gain / np.sqrt(columns))
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="where to write model.gguf and the projector")
-    make().write(parser.parse_args().folder)
