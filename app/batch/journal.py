@@ -63,7 +63,7 @@ class Journal:
         for file in (self._progress, self._answers, self._failures):
             file.close()
         if not self.failed:
-            self.failures_path.unlink()
+            self.failures_path.unlink(missing_ok=True)
 
     def _read(self, path: Path, job: Mapping[str, str]) -> None:
         sizes = _size(Path(self._answers.name)), _size(self.failures_path)

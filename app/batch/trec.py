@@ -86,7 +86,7 @@ class _Lookup(Protocol):
 
 def _read_topics(path: Path) -> _Lookup:
     with open_file(path) as file:
-        if not file.readline().lstrip().startswith(b"<"):
+        if not file.read(4096).lstrip().startswith(b"<"):
             return Texts(path)
         file.seek(0)
         topics = _TOPIC.findall(file.read().decode(errors="replace"))
