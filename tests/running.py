@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -60,8 +61,16 @@ def run_on_terminal(command: list[str], cwd: Path, env: dict[str, str]) -> str:
     """Run `command` to its end with a terminal as standard error; what it showed there."""
     terminal, stderr = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
-    subprocess.run(command, cwd=cwd, env=env, stderr=stderr, check=True)
-    return os.read(terminal, 100_000).decode()
+    shown = b""
+    with subprocess.Popen(command, cwd=cwd, env=env, stderr=stderr) as process:
+        os.close(stderr)
+        # Read while it runs: a terminal that nobody reads makes it wait.
+        with contextlib.suppress(OSError):  # How a terminal's end is told.
+            while chunk := os.read(terminal, 100_000):
+                shown += chunk
+    os.close(terminal)
+    assert process.returncode == 0, shown
+    return shown.decode()
 
 
 class Service:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -78,10 +79,10 @@ def done(out: Path) -> int:
     return max(0, path.read_bytes().count(b"\n") - 1) if path.exists() else 0
 
 
-def check(answers: Path, requests: list[dict[str, Any]], expected: dict[str, Any]) -> None:
+def check(answers: Path, requests: list[dict[str, Any]], expected: dict[Any, Any]) -> None:
     """Every request is answered, none twice, with the expected scores, best first."""
     lines = read_lines(answers)
-    assert sorted(line["id"] for line in lines) == sorted(request["id"] for request in requests)
+    assert Counter(line["id"] for line in lines) == Counter(request["id"] for request in requests)
     for line in lines:
         scores = [result["relevance_score"] for result in line["results"]]
         assert scores == sorted(scores, reverse=True)
@@ -103,6 +104,11 @@ def expected(service: Service) -> dict[str, Any]:
 @pytest.fixture
 def requests(tmp_path: Path) -> Path:
     return write_lines(tmp_path / "requests.jsonl", REQUESTS)
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    return write_lines(tmp_path / "requests.jsonl", REQUESTS[:3])
 
 
 @pytest.fixture
@@ -185,8 +191,8 @@ def test_full_disk(service: Service, requests: Path, out: Path, expected: dict[s
     check(out, REQUESTS, expected)
 
 
-def test_unreachable_service(service: Service, requests: Path, out: Path) -> None:
-    command = (requests, "--out", out, "--patience", "1")
+def test_unreachable_service(service: Service, few: Path, out: Path) -> None:
+    command = (few, "--out", out, "--patience", "1")
 
     stopped = batch(*command, url=f"http://127.0.0.1:{free_port()}")
 
@@ -194,11 +200,11 @@ def test_unreachable_service(service: Service, requests: Path, out: Path) -> Non
     assert stopped.stderr.endswith("No answer for 1 s.\nThe same command continues.\n")
     assert not failures_of(out).exists()
     assert batch(*command, url=service.url).returncode == 0
-    assert len(read_lines(out)) == len(REQUESTS)
+    assert len(read_lines(out)) == 3
 
 
-def test_no_reranker_there(service: Service, requests: Path, out: Path) -> None:
-    stopped = batch(requests, "--out", out, url=f"{service.url}/elsewhere")
+def test_no_reranker_there(service: Service, few: Path, out: Path) -> None:
+    stopped = batch(few, "--out", out, url=f"{service.url}/elsewhere")
 
     assert stopped.returncode == 2
     assert done(out) == 0
@@ -207,6 +213,7 @@ def test_no_reranker_there(service: Service, requests: Path, out: Path) -> None:
 
 def test_failed_lines(service: Service, tmp_path: Path, out: Path) -> None:
     good = {"query": "soup", "documents": TEXTS[:3], "top_n": 2, "instruction": "prefer food"}
+    all_of_them = {"id": "all", "query": "soup", "documents": TEXTS[:2], "top_n": 0}
     lines: list[bytes] = [
         json.dumps(good).encode(),
         b'{"id": "cut", "query": "so',
@@ -216,6 +223,8 @@ def test_failed_lines(service: Service, tmp_path: Path, out: Path) -> None:
         json.dumps({"id": "many", "query": "soup", "documents": ["a"] * 1025}).encode(),
         b'{"id": "latin", "query": "caf\xe9", "documents": []}',
         b"[1]",
+        json.dumps(all_of_them).encode(),
+        b'{"query": "half a character: \\ud83d", "documents": ["a"]}',
     ]
     path = tmp_path / "requests.jsonl"
     path.write_bytes(b"\n".join(lines))
@@ -223,23 +232,24 @@ def test_failed_lines(service: Service, tmp_path: Path, out: Path) -> None:
     run = batch(path, "--out", out, url=service.url)
 
     assert run.returncode == 1, run.stderr
-    assert "7 requests done, 6 of them failed." in run.stdout
-    (answer,) = read_lines(out)
-    assert answer["id"] == 1
-    assert {r["index"]: r["relevance_score"] for r in answer["results"]} == scores(service, **good)
-    assert len(answer["results"]) == 2
+    assert "9 requests done, 7 of them failed." in run.stdout
+    check(
+        out,
+        [{"id": 1}, all_of_them],
+        {1: scores(service, **good), "all": scores(service, **all_of_them)},
+    )
     failures = {failure["line"]: failure for failure in read_lines(failures_of(out))}
-    assert failures.keys() == {2, 4, 5, 6, 7, 8}
+    assert failures.keys() == {2, 4, 5, 6, 7, 8, 10}
     assert failures[2]["original"] == '{"id": "cut", "query": "so'
     assert failures[4]["id"] == 12345678901234567890123
     assert failures[4]["error"] == "documents: Field required"
     assert failures[5]["query"] == " "
     assert failures[5]["note"] == "kept"
-    assert failures[5]["error"].startswith("query: must not be empty")
+    assert "query: must not be empty" in failures[5]["error"]
     assert "1,025 documents" in failures[6]["error"]
     assert failures[8]["original"] == "[1]"
     assert batch(path, "--out", out, url=service.url).returncode == 1
-    assert len(read_lines(failures_of(out))) == 6
+    assert len(read_lines(failures_of(out))) == 7
 
     # Mended, the failures are requests under the same ids.
     mended = [failures[4] | {"documents": TEXTS[:1]}, failures[5] | {"query": "soup"}]
@@ -376,10 +386,10 @@ def test_wrong_inputs(tmp_path: Path) -> None:
     collection = write(tmp_path / "collection.tsv", tsv_collection())
     out = tmp_path / "reranked.run"
 
-    def refusal(*arguments: object) -> str:
-        run = batch(*arguments, "--out", out, url="http://127.0.0.1:1")
+    def refusal(*arguments: object, out: Path = out, url: str = "http://127.0.0.1:1") -> str:
+        run = batch(*arguments, "--out", out, url=url)
         assert run.returncode == 2, run.stderr
-        assert not out.exists()
+        assert not progress_of(out).exists()
         return " ".join(run.stderr.replace("│", " ").split())
 
     inputs = ("--collection", collection, "--topics", topics)
@@ -390,36 +400,34 @@ def test_wrong_inputs(tmp_path: Path) -> None:
     write(collection, tsv_collection() + "D6 no tab\n")
     assert "line 6: neither" in refusal("--run", run, *inputs)
     assert "give either requests, or --run" in refusal("--run", run)
-    assert "--format is needed" in refusal(run, "--out", tmp_path / "answers.txt")
-    assert "--out would overwrite" in refusal(run, "--out", run)
+    assert "--format is needed" in refusal(run, out=tmp_path / "answers.txt")
+    assert "--out would overwrite" in refusal(run, out=run)
     pipe = tmp_path / "pipe.jsonl"
     os.mkfifo(pipe)
     assert "no regular file" in refusal(pipe)
-    assert "did you mean http://localhost:1" in refusal(
-        write(tmp_path / "r.jsonl", "{}"), "--out", tmp_path / "a.jsonl", "--url", "localhost:1"
-    )
+    assert "did you mean http://localhost:1?" in refusal(run, url="localhost:1")
 
 
-def test_answers_of_another_job_are_kept(service: Service, requests: Path, out: Path) -> None:
+def test_answers_of_another_job_are_kept(service: Service, few: Path, out: Path) -> None:
     out.write_text("precious\n")
-    refused = batch(requests, "--out", out, url=service.url)
+    refused = batch(few, "--out", out, url=service.url)
     assert refused.returncode == 2
     assert "--restart" in refused.stderr
     assert out.read_text() == "precious\n"
-    assert batch(requests, "--out", out, "--restart", url=service.url).returncode == 0
-    assert len(read_lines(out)) == len(REQUESTS)
+    assert batch(few, "--out", out, "--restart", url=service.url).returncode == 0
+    assert len(read_lines(out)) == 3
 
-    write_lines(requests, REQUESTS[:2])
-    refused = batch(requests, "--out", out, url=service.url)
+    write_lines(few, REQUESTS[:2])
+    refused = batch(few, "--out", out, url=service.url)
     assert refused.returncode == 2
     assert "was begun with other requests" in refused.stderr
-    assert len(read_lines(out)) == len(REQUESTS)
-    assert batch(requests, "--out", out, "--restart", url=service.url).returncode == 0
+    assert len(read_lines(out)) == 3
+    assert batch(few, "--out", out, "--restart", url=service.url).returncode == 0
     assert len(read_lines(out)) == 2
 
 
-def test_one_job_at_a_time(requests: Path, out: Path) -> None:
-    command = (requests, "--out", out)
+def test_one_job_at_a_time(few: Path, out: Path) -> None:
+    command = (few, "--out", out)
     job = start(*command, url="http://127.0.0.1:1")
     wait_until(lambda: progress_of(out).exists() and progress_of(out).stat().st_size > 0)
     second = batch(*command, url="http://127.0.0.1:1")
@@ -430,11 +438,11 @@ def test_one_job_at_a_time(requests: Path, out: Path) -> None:
     assert "another batch is writing" in second.stderr
 
 
-def test_progress_on_a_terminal(service: Service, requests: Path, out: Path) -> None:
-    command = [*BATCH, str(requests), "--out", str(out)]
+def test_progress_on_a_terminal(service: Service, few: Path, out: Path) -> None:
+    command = [*BATCH, str(few), "--out", str(out)]
     shown = run_on_terminal(command, ROOT, environment(RERANKER_URL=service.url))
     assert "reranking" in shown
-    assert "40/40" in shown
+    assert "3/3" in shown
 
 
 class Faulty(BaseHTTPRequestHandler):
@@ -442,10 +450,9 @@ class Faulty(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["query"]
-        if query == "poison":
-            status, body = 503, {"detail": "llama-server failed"}
-        else:
-            status, body = 200, {"results": [{"index": 0, "relevance_score": 0.5}]}
+        status = 503 if query == "poison" else 200
+        results = [{"index": 0, "relevance_score": 0.5}]
+        body = {"results": results} if status == 200 else {"detail": "llama-server failed"}
         content = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
@@ -474,7 +481,8 @@ def test_request_that_breaks_the_service(faulty: str, tmp_path: Path, out: Path)
     assert run.returncode == 1, run.stderr
     assert len(read_lines(out)) == 1_000
     (failure,) = read_lines(failures_of(out))
-    assert failure == lines[1] | {"line": 2, "error": "llama-server failed"}
+    assert "llama-server failed" in failure.pop("error")
+    assert failure == lines[1] | {"line": 2}
 
 
 MEASURED = """
@@ -502,7 +510,7 @@ def peak_rss(*arguments: object, url: str) -> int:
 
 def test_memory_does_not_grow_with_the_requests(service: Service, tmp_path: Path) -> None:
     peaks = []
-    for count in (1_000, 1_000_000):
+    for count in (1_000, 200_000):
         requests = tmp_path / f"{count}.jsonl"
         with requests.open("w") as lines:
             for i in range(count):
@@ -514,20 +522,20 @@ def test_memory_does_not_grow_with_the_requests(service: Service, tmp_path: Path
         with progress_of(out).open("a") as progress:
             progress.writelines(f"{i} 0 0\n" for i in range(count - 3))
         peaks.append(peak_rss(requests, "--out", out, url=service.url))
-        assert [line["id"] for line in read_lines(out)] == [count - 2, count - 1, count]
+        assert {line["id"] for line in read_lines(out)} == {count - 2, count - 1, count}
 
-    assert peaks[1] < peaks[0] + 20e6
+    assert peaks[1] < peaks[0] + 10e6
 
 
 def test_memory_does_not_grow_with_the_collection(service: Service, tmp_path: Path) -> None:
     run = write(tmp_path / "bm25.run", RUN)
     topics = write(tmp_path / "topics.tsv", TSV_TOPICS)
     peaks = []
-    for count in (100, 400_000):
+    for count in (100, 200_000):
         collection = tmp_path / f"{count}.tsv"
         with collection.open("w") as lines:
             lines.writelines(f"D{i}\t{TEXTS[i % 5]}\n" for i in range(count))
         inputs = ("--run", run, "--collection", collection, "--topics", topics)
         peaks.append(peak_rss(*inputs, "--out", tmp_path / f"{count}.run", url=service.url))
 
-    assert peaks[1] < peaks[0] + 20e6
+    assert peaks[1] < peaks[0] + 10e6

@@ -20,6 +20,7 @@ class _Line(BaseModel):
     id: str | int | None = None
     query: str
     documents: list[str]
+    # As in the service, 0 means all.
     top_n: int | None = None
     instruction: str | None = None
 
@@ -56,7 +57,7 @@ class JSONLines:
             id=entry.line if line.id is None else line.id,
             query=line.query,
             documents=line.documents,
-            top_n=line.top_n,
+            top_n=line.top_n or None,
             instruction=line.instruction,
         )
 

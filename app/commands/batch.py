@@ -96,13 +96,13 @@ def batch(
     for path in filter(None, given):
         _check_input(path, out)
     try:
+        client = AsyncReranker(url, timeout=_TIMEOUT_SECONDS)
         with _progress() as progress:
             reading = progress.add_task("reading", total=None)
             source = _source(*given)
             identity = {name: digest(path) for name, path in source.files.items()}
             progress.remove_task(reading)
             with Journal(out, identity | {"format": format.value}, restart=restart) as journal:
-                client = AsyncReranker(url, timeout=_TIMEOUT_SECONDS)
                 job = Job(source, client, _ENCODERS[format], journal, progress, patience)
                 before, start = len(journal.done), time.monotonic()
                 asyncio.run(job.run(in_flight))
