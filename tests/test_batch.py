@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Semaphore, Thread
 from typing import Any
 
 import psutil
@@ -30,7 +30,7 @@ TEXTS = [
 ]
 REQUESTS: list[dict[str, Any]] = [
     {"id": f"r{i}", "query": f"meeting {i}", "documents": [TEXTS[i % 5], TEXTS[(i + 2) % 5]]}
-    for i in range(40)
+    for i in range(60)
 ]
 
 
@@ -134,8 +134,8 @@ def test_kills_lose_nothing_and_repeat_nothing(
     last = batch(*command, url=service.url)
 
     assert last.returncode == 0, last.stderr
-    assert "40 requests done, 0 of them failed. " in last.stdout
-    assert f"Now {40 - already} requests with {2 * (40 - already)} documents in " in last.stdout
+    assert "60 requests done, 0 of them failed. " in last.stdout
+    assert f"Now {60 - already} requests with {2 * (60 - already)} documents in " in last.stdout
     check(out, REQUESTS, expected)
     assert not failures_of(out).exists()
     assert last.stderr == ""
@@ -446,18 +446,24 @@ def test_progress_on_a_terminal(service: Service, few: Path, out: Path) -> None:
 
 
 class Faulty(BaseHTTPRequestHandler):
-    """Fails for one query what it answers for all others, as a request that breaks it does."""
+    """Fails for one query while it answers others, as a service does that the query breaks."""
+
+    received = Semaphore(0)
 
     def do_POST(self) -> None:
         query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["query"]
-        status = 503 if query == "poison" else 200
-        results = [{"index": 0, "relevance_score": 0.5}]
-        body = {"results": results} if status == 200 else {"detail": "llama-server failed"}
-        content = json.dumps(body).encode()
+        if query == "poison":
+            # Three others are in flight at a time: when a fourth comes, one has been answered.
+            for _ in range(4):
+                self.received.acquire()
+            status, body = 503, b'{"detail": "llama-server failed"}'
+        else:
+            self.received.release()
+            status, body = 200, b'{"results": [{"index": 0, "relevance_score": 0.5}]}'
         self.send_response(status)
-        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -472,14 +478,14 @@ def faulty() -> Iterator[str]:
 
 
 def test_request_that_breaks_the_service(faulty: str, tmp_path: Path, out: Path) -> None:
-    lines = [{"id": i, "query": str(i), "documents": ["a"]} for i in range(1_000)]
+    lines = [{"id": i, "query": str(i), "documents": ["a"]} for i in range(10)]
     lines.insert(1, {"id": "bad", "query": "poison", "documents": ["a"]})
     requests = write_lines(tmp_path / "requests.jsonl", lines)
 
-    run = batch(requests, "--out", out, "--patience", "1", url=faulty)
+    run = batch(requests, "--out", out, "--patience", "0", url=faulty)
 
     assert run.returncode == 1, run.stderr
-    assert len(read_lines(out)) == 1_000
+    assert len(read_lines(out)) == 10
     (failure,) = read_lines(failures_of(out))
     assert "llama-server failed" in failure.pop("error")
     assert failure == lines[1] | {"line": 2}

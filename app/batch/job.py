@@ -85,18 +85,19 @@ class Job:
                     raise BadEntry(str(error)) from error
                 if error.status not in _TRY_AGAIN:
                     raise BatchError(str(error)) from error
-                now, wait = time.monotonic(), max(pause, error.retry_after or 0)
+                now = time.monotonic()
                 give_up = give_up or now + self._patience
-                if now + wait > give_up:
+                if now >= give_up:
                     # A request that breaks the service must not stop the job.
                     if self._answered > answered_before:
                         raise BadEntry(str(error)) from error
                     raise ServiceUnavailable(str(error)) from error
+                wait = max(pause, error.retry_after or 0)
             else:
                 self._answered += 1
                 self._progress.update(self._bar, description="reranking")
                 return results
             answered_before = self._answered
             self._progress.update(self._bar, description="waiting for the service")
-            await asyncio.sleep(wait)
+            await asyncio.sleep(min(wait, give_up - now))
             pause = min(2 * pause, _LONGEST_PAUSE)

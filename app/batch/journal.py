@@ -34,11 +34,11 @@ class Journal:
             _refuse_to_overwrite(answers, self.failures_path)
         self._progress = progress_path.open("ab", buffering=0)
         _lock(self._progress, answers)
-        self._answers = answers.open("ab", buffering=0)
-        self._failures = self.failures_path.open("ab", buffering=0)
         self._lengths = (0, 0, 0)
         if not restart:
-            self._read(progress_path, job)
+            self._read(progress_path, answers, job)
+        self._answers = answers.open("ab", buffering=0)
+        self._failures = self.failures_path.open("ab", buffering=0)
         self._cut_back()
         if self._lengths == (0, 0, 0):
             self._append(json.dumps(job).encode() + b"\n", b"", b"")
@@ -65,13 +65,13 @@ class Journal:
         if not self.failed:
             self.failures_path.unlink(missing_ok=True)
 
-    def _read(self, path: Path, job: Mapping[str, str]) -> None:
-        sizes = _size(Path(self._answers.name)), _size(self.failures_path)
+    def _read(self, path: Path, answers_path: Path, job: Mapping[str, str]) -> None:
+        sizes = _size(answers_path), _size(self.failures_path)
         with path.open("rb") as records:
             header = records.readline()
             if not header.endswith(b"\n"):
                 return
-            _check_job(self._answers.name, json.loads(header), job)
+            _check_job(answers_path, json.loads(header), job)
             self._lengths = (len(header), 0, 0)
             for record in records:
                 if not record.endswith(b"\n"):
@@ -142,7 +142,7 @@ def _lock(file: IO[bytes], answers: Path) -> None:
         raise BatchError(f"another batch is writing {answers}; wait for it or end it") from None
 
 
-def _check_job(answers: str, begun: Mapping[str, str], job: Mapping[str, str]) -> None:
+def _check_job(answers: Path, begun: Mapping[str, str], job: Mapping[str, str]) -> None:
     names = [name for name in {**begun, **job} if begun.get(name) != job.get(name)]
     if names:
         raise BatchError(

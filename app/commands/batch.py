@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
+import zlib
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -32,6 +34,8 @@ _SUFFIXES = {".jsonl": Format.jsonl, ".run": Format.trec, ".trec": Format.trec}
 _ENCODERS = {Format.jsonl: to_jsonl, Format.trec: to_run}
 # The service gives up on a request sooner, and says why.
 _TIMEOUT_SECONDS = 600.0
+# Also a full disk, and packed files that are cut off or broken.
+_TO_PUT_RIGHT = (BatchError, RerankerError, OSError, sqlite3.Error, EOFError, zlib.error)
 _INPUT: dict[str, Any] = {"exists": True, "dir_okay": False}
 
 
@@ -108,7 +112,7 @@ def batch(
                 asyncio.run(job.run(in_flight))
     except ServiceUnavailable as error:
         _stop(3, f"{error}\nNo answer for {patience:g} s.")
-    except (BatchError, RerankerError, OSError, EOFError) as error:
+    except _TO_PUT_RIGHT as error:
         _stop(2, str(error))
     except KeyboardInterrupt:
         _stop(130, "interrupted.")
