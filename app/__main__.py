@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from app.commands.batch import batch
 from app.commands.doctor import doctor
 from app.commands.rerank import rerank
 from app.commands.serve import serve
@@ -18,6 +19,7 @@ cli = typer.Typer(
 )
 cli.command()(serve)
 cli.command()(rerank)
+cli.command()(batch)
 cli.command()(doctor)
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import pty
@@ -69,8 +70,16 @@ def run_on_terminal(
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
     stdout = end if stream == "stdout" else None
     stderr = end if stream == "stderr" else None
-    subprocess.run(command, cwd=cwd, env=env, stdout=stdout, stderr=stderr, check=True)
-    return os.read(terminal, 100_000).decode()
+    shown = b""
+    with subprocess.Popen(command, cwd=cwd, env=env, stdout=stdout, stderr=stderr) as process:
+        os.close(end)
+        # Read while it runs: a terminal that nobody reads makes it wait.
+        with contextlib.suppress(OSError):  # How a terminal's end is told.
+            while chunk := os.read(terminal, 100_000):
+                shown += chunk
+    os.close(terminal)
+    assert process.returncode == 0, shown
+    return shown.decode()
 
 
 class Service:

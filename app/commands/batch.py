@@ -1,0 +1,162 @@
+"""`python -m app batch`: rerank the requests of a file."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+import zlib
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from app.batch.errors import BatchError, ServiceUnavailable
+from app.batch.job import Job
+from app.batch.journal import Journal
+from app.batch.jsonl import JSONLines, to_jsonl
+from app.batch.source import Source, digest
+from app.batch.trec import Run, to_run
+from app.client import AsyncReranker, RerankerError
+
+
+class Format(str, Enum):
+    """Of answers."""
+
+    jsonl = "jsonl"
+    trec = "trec"
+
+
+_SUFFIXES = {".jsonl": Format.jsonl, ".run": Format.trec, ".trec": Format.trec}
+_ENCODERS = {Format.jsonl: to_jsonl, Format.trec: to_run}
+# The service gives up on a request sooner, and says why.
+_TIMEOUT_SECONDS = 600.0
+# Also a full disk, and packed files that are cut off or broken.
+_TO_PUT_RIGHT = (BatchError, RerankerError, OSError, sqlite3.Error, EOFError, zlib.error)
+_INPUT: dict[str, Any] = {"exists": True, "dir_okay": False}
+
+
+def batch(
+    out: Annotated[Path, typer.Option(help="File for the answers.", dir_okay=False)],
+    requests: Annotated[
+        Path | None,
+        typer.Argument(
+            help='JSONL, each line {"id", "query", "documents", "top_n", "instruction"}, of which '
+            "query and documents are needed.",
+            **_INPUT,
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="TREC run to rerank, instead of requests.", **_INPUT)
+    ] = None,
+    collection: Annotated[
+        Path | None,
+        typer.Option(help="Documents of the run: docid<TAB>text, or JSONL.", **_INPUT),
+    ] = None,
+    topics: Annotated[
+        Path | None,
+        typer.Option(help="Queries of the run: qid<TAB>query, JSONL, or TREC's <top>.", **_INPUT),
+    ] = None,
+    format: Annotated[
+        Format | None,
+        typer.Option(help="Of the answers; else their name tells: .jsonl, .run or .trec."),
+    ] = None,
+    in_flight: Annotated[int, typer.Option(min=1, help="Requests at a time.")] = 4,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for a service that does not answer.")
+    ] = 300,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Begin anew and overwrite the answers.")
+    ] = False,
+    url: Annotated[
+        str | None, typer.Option(help="The service; else RERANKER_URL.", show_default=False)
+    ] = None,
+) -> None:
+    """Rerank the requests of a file, or the queries of a TREC run.
+
+    \b
+    python -m app batch requests.jsonl --out answers.jsonl
+    python -m app batch --run bm25.run --collection collection.tsv \\
+        --topics topics.tsv --out reranked.run
+
+    Answers are written as they come, so their order may differ from that of
+    the requests. Each carries its request's id, or the number of its line.
+    Inputs may be packed (.gz).
+
+    The same command continues a job that was stopped in any way, from
+    OUT.progress. Requests that cannot be answered go to OUT.failed.jsonl
+    with their line and the error; mended, they can be another job's requests.
+
+    Exit status: 0 all answered, 1 some requests failed, 2 usage or something
+    else to put right first, 3 the service does not answer, 130 interrupted.
+    """
+    given = (requests, run, collection, topics)
+    format = format or _SUFFIXES.get(out.suffix)
+    if not format:
+        raise typer.BadParameter(f"--format is needed: {out.name} does not tell it")
+    for path in filter(None, given):
+        _check_input(path, out)
+    try:
+        client = AsyncReranker(url, timeout=_TIMEOUT_SECONDS)
+        with _progress() as progress:
+            reading = progress.add_task("reading", total=None)
+            source = _source(*given)
+            identity = {name: digest(path) for name, path in source.files.items()}
+            progress.remove_task(reading)
+            with Journal(out, identity | {"format": format.value}, restart=restart) as journal:
+                job = Job(source, client, _ENCODERS[format], journal, progress, patience)
+                before, start = len(journal.done), time.monotonic()
+                asyncio.run(job.run(in_flight))
+    except ServiceUnavailable as error:
+        _stop(3, f"{error}\nNo answer for {patience:g} s.")
+    except _TO_PUT_RIGHT as error:
+        _stop(2, str(error))
+    except KeyboardInterrupt:
+        _stop(130, "interrupted.")
+    now, seconds = len(journal.done) - before, time.monotonic() - start
+    typer.echo(
+        f"{len(journal.done):,} requests done, {journal.failed:,} of them failed. "
+        f"Now {now:,} requests with {job.documents:,} documents in {seconds:.1f} s: "
+        f"{now / seconds:.1f} requests and {job.documents / seconds:.1f} documents per second."
+    )
+    if journal.failed:
+        typer.echo(f"Failed: {journal.failures_path}")
+        raise typer.Exit(1)
+
+
+def _check_input(path: Path, out: Path) -> None:
+    if path.resolve() == out.resolve():
+        raise typer.BadParameter(f"--out would overwrite {path}")
+    if not path.is_file():
+        raise typer.BadParameter(f"{path} is no regular file, so no job could be continued")
+
+
+def _source(
+    requests: Path | None, run: Path | None, collection: Path | None, topics: Path | None
+) -> Source:
+    if requests and not (run or collection or topics):
+        return JSONLines(requests)
+    if run and collection and topics and not requests:
+        return Run(run, collection, topics)
+    raise typer.BadParameter("give either requests, or --run with --collection and --topics")
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def _stop(status: int, message: str) -> NoReturn:
+    typer.echo(f"batch: {message}", err=True)
+    if status != 2:
+        typer.echo("The same command continues.", err=True)
+    raise typer.Exit(status)
