@@ -151,7 +151,7 @@ def test_ctrl_c(service: Service, requests: Path, out: Path, expected: dict[str,
     _, stderr = job.communicate()
 
     assert job.returncode == 130
-    assert stderr == "batch: interrupted.\nThe same command continues.\n"
+    assert stderr == "Error: interrupted. The same command continues.\n"
     assert 5 <= done(out) < len(REQUESTS)
     assert batch(requests, "--out", out, url=service.url).returncode == 0
     check(out, REQUESTS, expected)
@@ -197,7 +197,7 @@ def test_unreachable_service(service: Service, few: Path, out: Path) -> None:
     stopped = batch(*command, url=f"http://127.0.0.1:{free_port()}")
 
     assert stopped.returncode == 3
-    assert stopped.stderr.endswith("No answer for 1 s.\nThe same command continues.\n")
+    assert stopped.stderr.endswith("No answer for 1 s. The same command continues.\n")
     assert not failures_of(out).exists()
     assert batch(*command, url=service.url).returncode == 0
     assert len(read_lines(out)) == 3

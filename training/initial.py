@@ -66,6 +66,9 @@ def initialise(network: Network, bag: Bag, tokenizer: Tokenizer) -> None:
     content[CONTENT:] = 0
     network.first.copy_(torch.cat([content, -content]))
     network.second.copy_(torch.cat([content, -content], 1))
+    # The optimizer's first steps would destroy what depends on exact numbers.
+    for written in (network.embed_tokens, *(x.self_attn for x in (previous, segment, pool))):
+        written.requires_grad_(False)
 
 
 def _write_embeddings(table: Tensor, bag: Bag, tokenizer: Tokenizer) -> None:

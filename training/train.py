@@ -120,7 +120,7 @@ def _run(
     bar: Progress,
     quality: Callable[[], str] = str,
 ) -> None:
-    parameters = list(module.parameters())
+    parameters = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=0)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, rate, total_steps=steps + 1, pct_start=0.1, cycle_momentum=False

@@ -8,7 +8,7 @@ import time
 import zlib
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ from app.batch.jsonl import JSONLines, to_jsonl
 from app.batch.source import Source, digest
 from app.batch.trec import Run, to_run
 from app.client import AsyncReranker, RerankerError
+from app.commands.exit_status import INTERRUPTED, PROBLEM, UNREACHABLE, USAGE, fail
 
 
 class Format(str, Enum):
@@ -36,6 +37,7 @@ _ENCODERS = {Format.jsonl: to_jsonl, Format.trec: to_run}
 _TIMEOUT_SECONDS = 600.0
 # Also a full disk, and packed files that are cut off or broken.
 _TO_PUT_RIGHT = (BatchError, RerankerError, OSError, sqlite3.Error, EOFError, zlib.error)
+_CONTINUES = "The same command continues."
 _INPUT: dict[str, Any] = {"exists": True, "dir_okay": False}
 
 
@@ -111,11 +113,11 @@ def batch(
                 before, start = len(journal.done), time.monotonic()
                 asyncio.run(job.run(in_flight))
     except ServiceUnavailable as error:
-        _stop(3, f"{error}\nNo answer for {patience:g} s.")
+        fail(f"{error}\nNo answer for {patience:g} s. {_CONTINUES}", UNREACHABLE)
     except _TO_PUT_RIGHT as error:
-        _stop(2, str(error))
+        fail(str(error), USAGE)
     except KeyboardInterrupt:
-        _stop(130, "interrupted.")
+        fail(f"interrupted. {_CONTINUES}", INTERRUPTED)
     now, seconds = len(journal.done) - before, time.monotonic() - start
     typer.echo(
         f"{len(journal.done):,} requests done, {journal.failed:,} of them failed. "
@@ -124,7 +126,7 @@ def batch(
     )
     if journal.failed:
         typer.echo(f"Failed: {journal.failures_path}")
-        raise typer.Exit(1)
+        raise typer.Exit(PROBLEM)
 
 
 def _check_input(path: Path, out: Path) -> None:
@@ -153,10 +155,3 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, disable=not console.is_terminal)
-
-
-def _stop(status: int, message: str) -> NoReturn:
-    typer.echo(f"batch: {message}", err=True)
-    if status != 2:
-        typer.echo("The same command continues.", err=True)
-    raise typer.Exit(status)

@@ -11,6 +11,7 @@ OK = 0
 PROBLEM = 1
 USAGE = 2
 UNREACHABLE = 3
+INTERRUPTED = 130
 
 
 def fail(message: str, status: int) -> NoReturn:
