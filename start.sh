@@ -165,7 +165,8 @@ wait_for_llama_server() {
 start_front() {
   say "Starting uvicorn..."
   "$python" -m uvicorn --factory app.main:create_app --host "$HOST" --port "$PORT" \
-    --no-server-header --no-access-log --timeout-graceful-shutdown 5 &
+    --http app.connections:Protocol --no-server-header --no-access-log \
+    --timeout-graceful-shutdown 5 &
   front=$!
 }
 

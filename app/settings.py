@@ -26,7 +26,9 @@ class Settings(BaseSettings):
     api_key: str = Field("", description="bearer tokens that clients need, comma separated")
     cors_origins: str = Field("", description="web pages' origins that may ask, comma separated")
     restarts: Path | None = Field(None, description="file with a line for each restart")
+    queue_limit: int = Field(64, ge=0, description="requests that may wait for a slot")
     timeout_seconds: float = Field(300, gt=0, description="longest that one request may take")
+    body_timeout_seconds: float = Field(30, gt=0, description="longest that a body may take")
     llama_server_url: str = Field(
         "http://127.0.0.1:8081", validation_alias=AliasChoices("LLAMA_SERVER_URL")
     )
