@@ -19,6 +19,7 @@ class Settings(BaseSettings):
     gguf: Path | None = Field(None, description="GGUF that llama-server serves")
     projector: Path | None = Field(None, description="projector file; default: the model's own")
     device: str = Field("unknown", description="where llama-server computes, as it reports it")
+    fallback: str = Field("", description="what start.sh gave up to start llama-server")
     max_documents: int = Field(1024, ge=1, description="documents of one request")
     max_body_bytes: int = Field(32 * 2**20, ge=1, description="bytes of one request body")
     max_query_tokens: int = Field(512, ge=1, description="a query is truncated to this")

@@ -68,8 +68,6 @@ class LlamaServer:
             limits=httpx.Limits(max_keepalive_connections=0),
             trust_env=False,
         )
-        # llama-server may have no more than two HTTP threads beside one for each slot.
-        self._one_text_call = asyncio.Lock()
 
     async def __aenter__(self) -> LlamaServer:
         return self
@@ -104,15 +102,13 @@ class LlamaServer:
         body = {"content": content, "add_special": False, "parse_special": False}
         # A request may carry megabytes of text, too much for the event loop.
         encoded = await asyncio.to_thread(orjson.dumps, body)
-        async with self._one_text_call:
-            answer = await self._send("POST", "/tokenize", encoded)
+        answer = await self._send("POST", "/tokenize", encoded)
         return await asyncio.to_thread(_token_ids, answer)
 
     async def detokenize(self, ids: TokenIds) -> str:
         """Text of token ids; an incomplete last character becomes U+FFFD."""
         body = _dumps({"tokens": ids})
-        async with self._one_text_call:
-            answer = await self._call("POST", "/detokenize", body)
+        answer = await self._call("POST", "/detokenize", body)
         try:
             return str(answer["content"])
         except (KeyError, TypeError) as error:
