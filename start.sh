@@ -17,9 +17,9 @@ Serves a reranker on RERANKER_HOST:RERANKER_PORT. Settings are environment varia
   RERANKER_HOST        address to listen on                      (127.0.0.1)
   RERANKER_PORT        port to listen on                         (7998)
   RERANKER_LOG_DIR     folder for the log of llama-server        (standard error)
-  RERANKER_GPU_FALLBACK  0: end if llama-server does not start on the GPU, rather than
-                       try half the context, then the CPU        (1)
-  RERANKER_HANG_SECONDS  a llama-server silent for so long is started again  (30)
+  RERANKER_GPU_FALLBACK   short of GPU memory, 1: try half the context, then the CPU;
+                       0: end                                    (1)
+  RERANKER_HANG_SECONDS   a llama-server silent for so long is started again (30)
   LLAMA_SERVER_BIN     llama-server to run                       (found on PATH, else embedded)
   LLAMA_SERVER_PORT    its port on 127.0.0.1                     (8081)
   LLAMA_SERVER_URL     a llama-server that runs already; none is started
@@ -43,6 +43,7 @@ readonly LEAST_CONTEXT=4096
 front=''
 llama=''
 helper=''
+device=${RERANKER_DEVICE:-unknown}
 fallback=''
 restarts=''
 
@@ -164,19 +165,19 @@ ran_out_of_memory() {
   [[ -z ${RERANKER_LOG_DIR:-} ]] || show_log 2>&1 | grep -iE 'out of ?memory|to allocate' >/dev/null
 }
 
-# Asks less of the GPU than before, or nothing; fails where that is no help or not wanted.
-fall_back() {
+# Asks less of the GPU, then nothing; fails where that is no help or not wanted.
+ask_less() {
   [[ $device != cpu && ${RERANKER_GPU_FALLBACK:-1} == 1 ]] && ran_out_of_memory || return 1
   if [[ -z $fallback ]] && ((context / 2 >= LEAST_CONTEXT * slots)); then
-    fallback="context halved to $((context /= 2)) tokens"
+    fallback="the context is halved to $((context /= 2)) tokens"
   else
     # Without the variable llama.cpp sends large batches to the GPU even then.
     device=cpu LLAMA_ARG_DEVICE=none
     export LLAMA_ARG_DEVICE
     choose_context
-    fallback="on the CPU"
+    fallback="the CPU is used"
   fi
-  say "llama-server ended at its start on the GPU, for lack of memory it seems: $fallback" >&2
+  say "llama-server ended before it was ready, for lack of GPU memory it seems; $fallback" >&2
 }
 
 is_healthy() { curl -fsS -o /dev/null --max-time 5 "$LLAMA_SERVER_URL/health" 2>/dev/null; }
@@ -185,7 +186,7 @@ wait_for_llama_server() {
   local waited=0
   until is_healthy; do
     if [[ -n $llama ]]; then
-      running "$llama" || restart_smaller
+      running "$llama" || start_with_less
     elif ((waited++ >= 120)); then
       fail "no llama-server answers at $LLAMA_SERVER_URL; start it or unset LLAMA_SERVER_URL"
     fi
@@ -194,13 +195,9 @@ wait_for_llama_server() {
   say "llama-server is ready!"
 }
 
-restart_smaller() {
-  if fall_back; then
-    start_llama_server
-  else
-    show_log
-    fail "llama-server ended before it was ready, see above"
-  fi
+start_with_less() {
+  ask_less || { show_log && fail "llama-server ended before it was ready, see above"; }
+  start_llama_server
 }
 
 start_front() {
