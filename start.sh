@@ -120,7 +120,7 @@ check_port() {
 prepare_readout() {
   [[ $READOUT == prefix ]] || return 0
   gguf=$("$python" -m models.prepare "$gguf") || fail "the GGUF could not be prepared for the" \
-    "prefix readout; RERANKER_READOUT=embedding does without"
+    "prefix readout, see above; RERANKER_READOUT=embedding does without"
 }
 
 choose_context() {
