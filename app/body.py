@@ -11,8 +11,10 @@ import anyio
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from app.admission import Place
+from app.disconnect import ClientLeft
 from app.errors import Problem, TooLarge
 from app.service import Service
 from app.settings import Settings
@@ -31,7 +33,7 @@ class JSONRequest(Request):
     place: Place
 
     async def body(self) -> bytes:
-        """The whole body; raises 408 if it takes too long, and what `stream` raises."""
+        """The whole body; raises 408 if it takes too long, `ClientLeft`, or as `stream` does."""
         settings: Settings = self.app.state.settings
         try:
             with anyio.fail_after(settings.body_timeout_seconds):
@@ -42,6 +44,8 @@ class JSONRequest(Request):
                 "(RERANKER_BODY_TIMEOUT_SECONDS); send less, or faster"
             )
             raise HTTPException(408, detail, {"Connection": "close"}) from error
+        except ClientDisconnect as error:
+            raise ClientLeft from error
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """Chunks of the body; raises `TooLarge` or `Busy` as soon as they are too many."""

@@ -116,6 +116,14 @@ def test_clients_that_leave_make_room(narrow: Service) -> None:
     assert narrow.rerank(**BODY).status_code == 200
 
 
+def test_client_that_leaves_before_its_body_is_sent(narrow: Service) -> None:
+    with closing(connect(narrow)) as client:
+        send(client, b'{"query": ', length=100)
+
+    wait_until(lambda: '"status":499' in narrow.output)
+    assert '"status":400' not in narrow.output
+
+
 def test_slow_body_is_cut_off(narrow: Service) -> None:
     with closing(connect(narrow)) as client:
         send(client, b'{"query": ', length=100)

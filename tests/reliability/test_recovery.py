@@ -1,0 +1,99 @@
+"""llama-server dies or hangs, disks fill up: the service goes on without a human."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.running import EXACT, Service, wait_until
+
+BODY: dict[str, object] = {"query": "soup?", "documents": ["noon", "two", "a meeting"]}
+
+
+@pytest.fixture(scope="module")
+def recovering(model: Path, exact_gguf: Path) -> Iterator[Service]:
+    settings = EXACT | {"RERANKER_TIMEOUT_SECONDS": "2", "RERANKER_HANG_SECONDS": "3"}
+    with Service(model, RERANKER_GGUF=str(exact_gguf), **settings) as running:
+        yield running
+
+
+def scores(service: Service) -> dict[int, float]:
+    results = service.rerank(**BODY).json()["results"]
+    return {result["index"]: result["relevance_score"] for result in results}
+
+
+def test_hanging_llama_server_is_started_again(recovering: Service) -> None:
+    expected = scores(recovering)
+    hung = recovering.llama_server
+    hung.suspend()
+
+    assert recovering.rerank(**BODY).status_code == 504
+    health = httpx.get(f"{recovering.url}/health", timeout=30)
+    assert health.status_code == 503
+    assert "not ready" in health.json()["detail"]
+
+    wait_until(recovering.healthy)
+    assert recovering.llama_server.pid != hung.pid
+    assert "llama-server has been silent for 3 s" in recovering.output
+    assert scores(recovering) == pytest.approx(expected, abs=1e-4)
+
+
+def test_kill_under_load_leaks_nothing(recovering: Service) -> None:
+    expected = scores(recovering)
+    front = recovering.child("uvicorn")
+    descriptors = front.num_fds()
+    ended = threading.Event()
+
+    def ask() -> list[httpx.Response]:
+        answers = [recovering.rerank(**BODY)]
+        while not ended.is_set():
+            answers.append(recovering.rerank(**BODY))
+        return answers
+
+    with ThreadPoolExecutor(8) as clients:
+        asked = [clients.submit(ask) for _ in range(8)]
+        killed = recovering.llama_server
+        killed.send_signal(signal.SIGKILL)
+        killed.wait(5)
+        wait_until(recovering.healthy)
+        ended.set()
+    answers = [answer for answers in asked for answer in answers.result()]
+
+    for answer in answers:
+        assert answer.status_code in (200, 503, 504)
+        if answer.status_code == 200:
+            found = {r["index"]: r["relevance_score"] for r in answer.json()["results"]}
+            assert found == pytest.approx(expected, abs=1e-4)
+        else:
+            assert answer.json()["detail"]
+    assert 503 in {answer.status_code for answer in answers}
+    assert scores(recovering) == pytest.approx(expected, abs=1e-4)
+    metrics = httpx.get(f"{recovering.url}/metrics").text
+    assert "reranker_requests_in_flight 1.0" in metrics
+    assert "reranker_prompts_waiting 0.0" in metrics
+    # Connections of clients end soon after; those to llama-server are few.
+    wait_until(lambda: front.num_fds() <= descriptors + 4)
+    assert recovering.llama_server.pid != killed.pid
+
+
+def test_full_disk_ends_nothing(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "llama-server.log").symlink_to("/dev/full")
+    service = Service(model, RERANKER_LOG_DIR=str(tmp_path), **EXACT)
+    service.output_path = Path("/dev/full")
+    service.launch()
+    try:
+        wait_until(service.healthy)
+        assert service.rerank(**BODY).status_code == 200
+
+        service.llama_server.kill()
+        wait_until(lambda: not service.healthy())
+        wait_until(service.healthy)
+        assert service.rerank(**BODY).status_code == 200
+    finally:
+        assert service.stop() == 0
