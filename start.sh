@@ -17,9 +17,11 @@ Serves a reranker on RERANKER_HOST:RERANKER_PORT. Settings are environment varia
   RERANKER_HOST        address to listen on                      (127.0.0.1)
   RERANKER_PORT        port to listen on                         (7998)
   RERANKER_LOG_DIR     folder for the log of llama-server        (standard error)
-  RERANKER_GPU_FALLBACK   short of GPU memory, 1: try half the context, then the CPU;
+  RERANKER_GPU_FALLBACK
+                       short of GPU memory, 1: try half the context, then the CPU;
                        0: end                                    (1)
-  RERANKER_HANG_SECONDS   a llama-server silent for so long is started again (30)
+  RERANKER_HANG_SECONDS
+                       a llama-server silent for so long is started again  (30)
   LLAMA_SERVER_BIN     llama-server to run                       (found on PATH, else embedded)
   LLAMA_SERVER_PORT    its port on 127.0.0.1                     (8081)
   LLAMA_SERVER_URL     a llama-server that runs already; none is started
@@ -135,7 +137,8 @@ choose_context() {
 
 start_llama_server() {
   local command=("${server[@]}" --model "$gguf" --host 127.0.0.1 --port "$LLAMA_PORT"
-    --ctx-size "$context" --parallel "$slots" --verbosity "${LLAMA_ARG_LOG_VERBOSITY:-2}")
+    -ngl "${LLAMA_ARG_N_GPU_LAYERS:-99}" --ctx-size "$context" --parallel "$slots"
+    --verbosity "${LLAMA_ARG_LOG_VERBOSITY:-2}")
   if [[ $READOUT == embedding ]]; then
     # A whole prompt must fit one physical batch.
     command+=(--embeddings --pooling none --batch-size "${LLAMA_ARG_BATCH:-$context}"
@@ -143,12 +146,8 @@ start_llama_server() {
   else
     command+=(--cache-ram "${LLAMA_ARG_CACHE_RAM:-0}")
   fi
-  if [[ $device == cpu ]]; then
-    # On a CPU flash attention is slower, and its rounding moves scores by percents.
-    command+=(-ngl 0 --flash-attn "${LLAMA_ARG_FLASH_ATTN:-off}")
-  else
-    command+=(-ngl "${LLAMA_ARG_N_GPU_LAYERS:-99}")
-  fi
+  # On a CPU flash attention is slower, and its rounding moves scores by percents.
+  [[ $device != cpu ]] || command+=(--flash-attn "${LLAMA_ARG_FLASH_ATTN:-off}")
   say "Starting llama-server..."
   if [[ -n ${RERANKER_LOG_DIR:-} ]]; then
     "${command[@]}" >>"$RERANKER_LOG_DIR/llama-server.log" 2>&1 &
@@ -171,9 +170,9 @@ ask_less() {
   if [[ -z $fallback ]] && ((context / 2 >= LEAST_CONTEXT * slots)); then
     fallback="the context is halved to $((context /= 2)) tokens"
   else
-    # Without the variable llama.cpp sends large batches to the GPU even then.
-    device=cpu LLAMA_ARG_DEVICE=none
-    export LLAMA_ARG_DEVICE
+    # Without layers there llama.cpp still sends large batches to a device that it may use.
+    export LLAMA_ARG_N_GPU_LAYERS=0 LLAMA_ARG_DEVICE=none
+    device=cpu
     choose_context
     fallback="the CPU is used"
   fi

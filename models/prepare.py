@@ -186,7 +186,7 @@ def _write_data(output: BinaryIO, parts: list[_Part], alignment: int) -> None:
 def _check_folder(source: Path, target: Path) -> None:
     if not os.access(target.parent, os.W_OK):
         raise PrepareError(
-            f"{target.parent} cannot be written; let it be, or write elsewhere: "
+            f"{target.parent} cannot be written; make it writable, or write elsewhere: "
             "python -m models.prepare IN.gguf OUT.gguf"
         )
     needed = 2 * source.stat().st_size

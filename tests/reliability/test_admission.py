@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -15,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from app.admission import Admission, Busy
 from tests.running import EXACT, Service, wait_until
 
 BODY = {"query": "soup?", "documents": ["noon", "two"]}
@@ -73,6 +75,25 @@ def is_full(service: Service) -> bool:
         send(client, b"", length=1)
         answered, _, _ = select.select([client], [], [], 0.5)
         return bool(answered) and answer(client).status == 503
+
+
+def test_retry_after_is_the_time_that_the_queue_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    admission = Admission(max_requests=3, max_body_bytes=100)
+    # Each takes 7 s, and nothing is asked for long after.
+    for _ in range(30):
+        with admission.admit():
+            now += 7
+        now += 100
+
+    with admission.admit(), admission.admit(), admission.admit() as place:
+        with pytest.raises(Busy) as full, admission.admit():
+            pass
+        with pytest.raises(Busy) as large:
+            place.grow(101)
+
+    assert full.value.headers == large.value.headers == {"Retry-After": "21"}
 
 
 def test_full_queue_refuses_at_once_in_every_dialect(narrow: Service) -> None:
