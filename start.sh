@@ -220,8 +220,9 @@ meanwhile() {
   local status=0
   "$@" &
   helper=$!
-  # shellcheck disable=SC2086 # empty where llama-server is not ours
-  wait -n "$front" $llama "$helper" || status=$?
+  # One that ended before is no job any more. $llama is empty where llama-server is not ours.
+  # shellcheck disable=SC2086
+  wait -n "$front" $llama "$helper" 2>/dev/null || status=$?
   kill "$helper" 2>/dev/null || true
   return "$status"
 }

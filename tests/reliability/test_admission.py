@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import select
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from http.client import HTTPResponse
 from pathlib import Path
 
 import httpx
@@ -17,6 +15,7 @@ import psutil
 import pytest
 
 from app.admission import Admission, Busy
+from tests.reliability.raw_client import answer, connect, send
 from tests.running import EXACT, Service, wait_until
 
 BODY = {"query": "soup?", "documents": ["noon", "two"]}
@@ -50,23 +49,6 @@ def roomy(model: Path, exact_gguf: Path) -> Iterator[Service]:
     limits = {"RERANKER_MAX_BODY_BYTES": "1000000"}
     with Service(model, RERANKER_GGUF=str(exact_gguf), **EXACT, **limits) as running:
         yield running
-
-
-def connect(service: Service) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", service.port), timeout=30)
-
-
-def send(client: socket.socket, body: bytes, length: int | None = None) -> None:
-    """Send a request whose headers promise `length` bytes."""
-    head = f"POST /rerank HTTP/1.1\r\nHost: a\r\nContent-Length: {length or len(body)}\r\n"
-    client.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode() + body)
-
-
-def answer(client: socket.socket) -> HTTPResponse:
-    """The next answer, whose body is not read yet."""
-    response = HTTPResponse(client)
-    response.begin()
-    return response
 
 
 def is_full(service: Service) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.reliability.raw_client import answer, connect, send
 from tests.running import EXACT, Service, wait_until
 
 BODY: dict[str, object] = {"query": "soup?", "documents": ["noon", "two", "a meeting"]}
@@ -18,7 +21,7 @@ BODY: dict[str, object] = {"query": "soup?", "documents": ["noon", "two", "a mee
 
 @pytest.fixture(scope="module")
 def recovering(model: Path, exact_gguf: Path) -> Iterator[Service]:
-    settings = EXACT | {"RERANKER_TIMEOUT_SECONDS": "2", "RERANKER_HANG_SECONDS": "3"}
+    settings = EXACT | {"RERANKER_TIMEOUT_SECONDS": "4", "RERANKER_HANG_SECONDS": "3"}
     with Service(model, RERANKER_GGUF=str(exact_gguf), **settings) as running:
         yield running
 
@@ -28,12 +31,20 @@ def scores(service: Service) -> dict[int, float]:
     return {result["index"]: result["relevance_score"] for result in results}
 
 
+def test_deadline_covers_the_body(recovering: Service) -> None:
+    with closing(connect(recovering)) as client:
+        send(client, b'{"query": ', length=100)
+        response = answer(client)
+
+        assert response.status == 504
+        assert "RERANKER_TIMEOUT_SECONDS" in json.load(response)["detail"]
+
+
 def test_hanging_llama_server_is_started_again(recovering: Service) -> None:
     expected = scores(recovering)
     hung = recovering.llama_server
     hung.suspend()
 
-    assert recovering.rerank(**BODY).status_code == 504
     health = httpx.get(f"{recovering.url}/health", timeout=30)
     assert health.status_code == 503
     assert "not ready" in health.json()["detail"]
@@ -51,10 +62,10 @@ def test_kill_under_load_leaks_nothing(recovering: Service) -> None:
     ended = threading.Event()
 
     def ask() -> list[httpx.Response]:
-        answers = [recovering.rerank(**BODY)]
+        responses = [recovering.rerank(**BODY)]
         while not ended.is_set():
-            answers.append(recovering.rerank(**BODY))
-        return answers
+            responses.append(recovering.rerank(**BODY))
+        return responses
 
     with ThreadPoolExecutor(8) as clients:
         asked = [clients.submit(ask) for _ in range(8)]
@@ -63,16 +74,16 @@ def test_kill_under_load_leaks_nothing(recovering: Service) -> None:
         killed.wait(5)
         wait_until(recovering.healthy)
         ended.set()
-    answers = [answer for answers in asked for answer in answers.result()]
+    responses = [response for client in asked for response in client.result()]
 
-    for answer in answers:
-        assert answer.status_code in (200, 503, 504)
-        if answer.status_code == 200:
-            found = {r["index"]: r["relevance_score"] for r in answer.json()["results"]}
+    for response in responses:
+        assert response.status_code in (200, 503, 504)
+        if response.status_code == 200:
+            found = {r["index"]: r["relevance_score"] for r in response.json()["results"]}
             assert found == pytest.approx(expected, abs=1e-4)
         else:
-            assert answer.json()["detail"]
-    assert 503 in {answer.status_code for answer in answers}
+            assert response.json()["detail"]
+    assert 503 in {response.status_code for response in responses}
     assert scores(recovering) == pytest.approx(expected, abs=1e-4)
     metrics = httpx.get(f"{recovering.url}/metrics").text
     assert "reranker_requests_in_flight 1.0" in metrics
