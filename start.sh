@@ -17,6 +17,11 @@ Serves a reranker on RERANKER_HOST:RERANKER_PORT. Settings are environment varia
   RERANKER_HOST        address to listen on                      (127.0.0.1)
   RERANKER_PORT        port to listen on                         (7998)
   RERANKER_LOG_DIR     folder for the log of llama-server        (standard error)
+  RERANKER_GPU_FALLBACK
+                       short of GPU memory, 1: try half the context, then the CPU;
+                       0: end                                    (1)
+  RERANKER_HANG_SECONDS
+                       a llama-server silent for so long is started again  (30)
   LLAMA_SERVER_BIN     llama-server to run                       (found on PATH, else embedded)
   LLAMA_SERVER_PORT    its port on 127.0.0.1                     (8081)
   LLAMA_SERVER_URL     a llama-server that runs already; none is started
@@ -34,12 +39,19 @@ readonly MODEL=${RERANKER_MODEL:-jina-reranker-v3}
 readonly HOST=${RERANKER_HOST:-127.0.0.1} PORT=${RERANKER_PORT:-7998}
 readonly READOUT=${RERANKER_READOUT:-prefix}
 readonly LLAMA_PORT=${LLAMA_SERVER_PORT:-8081}
-readonly LONGEST_DELAY=30
+readonly HANG_SECONDS=${RERANKER_HANG_SECONDS:-30}
+readonly CURL_TIMED_OUT=28 LONGEST_DELAY=30
+# Tokens of a slot: room for the longest query and document.
+readonly LEAST_CONTEXT=4096
 front=''
 llama=''
+helper=''
+device=${RERANKER_DEVICE:-unknown}
+fallback=''
 restarts=''
 
-say() { printf '%s\n' "$*"; }
+# A full disk must not end the service.
+say() { printf '%s\n' "$*" || true; }
 
 fail() {
   printf 'start.sh: %s\n' "$*" >&2
@@ -111,32 +123,32 @@ check_port() {
 prepare_readout() {
   [[ $READOUT == prefix ]] || return 0
   gguf=$("$python" -m models.prepare "$gguf") || fail "the GGUF could not be prepared for the" \
-    "prefix readout; RERANKER_READOUT=embedding does without"
+    "prefix readout, see above; RERANKER_READOUT=embedding does without"
 }
 
-readout_options() {
-  local context slots=1
-  if [[ $READOUT == embedding ]]; then
-    # A whole prompt must fit one physical batch.
-    context=${LLAMA_ARG_CTX_SIZE:-4096}
-    options=(--embeddings --pooling none --batch-size "${LLAMA_ARG_BATCH:-$context}"
-      --ubatch-size "${LLAMA_ARG_UBATCH:-$context}")
-  else
+choose_context() {
+  slots=1 context=4096
+  if [[ $READOUT == prefix ]]; then
     # A GPU has idle moments between the calls of one request that another can use.
     [[ $device == cpu ]] || slots=2
     context=$((16384 * ${LLAMA_ARG_N_PARALLEL:-$slots}))
-    options=(--cache-ram "${LLAMA_ARG_CACHE_RAM:-0}")
   fi
-  # On a CPU flash attention is slower, and its rounding moves scores by percents.
-  [[ $device != cpu ]] || options+=(--flash-attn "${LLAMA_ARG_FLASH_ATTN:-off}")
-  options+=(--ctx-size "${LLAMA_ARG_CTX_SIZE:-$context}"
-    --parallel "${LLAMA_ARG_N_PARALLEL:-$slots}")
+  slots=${LLAMA_ARG_N_PARALLEL:-$slots} context=${LLAMA_ARG_CTX_SIZE:-$context}
 }
 
 start_llama_server() {
   local command=("${server[@]}" --model "$gguf" --host 127.0.0.1 --port "$LLAMA_PORT"
-    -ngl "${LLAMA_ARG_N_GPU_LAYERS:-99}" --verbosity "${LLAMA_ARG_LOG_VERBOSITY:-2}"
-    "${options[@]}")
+    -ngl "${LLAMA_ARG_N_GPU_LAYERS:-99}" --ctx-size "$context" --parallel "$slots"
+    --verbosity "${LLAMA_ARG_LOG_VERBOSITY:-2}")
+  if [[ $READOUT == embedding ]]; then
+    # A whole prompt must fit one physical batch.
+    command+=(--embeddings --pooling none --batch-size "${LLAMA_ARG_BATCH:-$context}"
+      --ubatch-size "${LLAMA_ARG_UBATCH:-$context}")
+  else
+    command+=(--cache-ram "${LLAMA_ARG_CACHE_RAM:-0}")
+  fi
+  # On a CPU flash attention is slower, and its rounding moves scores by percents.
+  [[ $device != cpu ]] || command+=(--flash-attn "${LLAMA_ARG_FLASH_ATTN:-off}")
   say "Starting llama-server..."
   if [[ -n ${RERANKER_LOG_DIR:-} ]]; then
     "${command[@]}" >>"$RERANKER_LOG_DIR/llama-server.log" 2>&1 &
@@ -148,19 +160,44 @@ start_llama_server() {
 
 show_log() { [[ -z ${RERANKER_LOG_DIR:-} ]] || tail -n 20 "$RERANKER_LOG_DIR/llama-server.log" >&2; }
 
+# Without a log to read, any death at the start counts.
+ran_out_of_memory() {
+  [[ -z ${RERANKER_LOG_DIR:-} ]] || show_log 2>&1 | grep -iE 'out of ?memory|to allocate' >/dev/null
+}
+
+# Asks less of the GPU, then nothing; fails where that is no help or not wanted.
+ask_less() {
+  [[ $device != cpu && ${RERANKER_GPU_FALLBACK:-1} == 1 ]] && ran_out_of_memory || return 1
+  if [[ -z $fallback ]] && ((context / 2 >= LEAST_CONTEXT * slots)); then
+    fallback="the context is halved to $((context /= 2)) tokens"
+  else
+    # Without layers there llama.cpp still sends large batches to a device that it may use.
+    export LLAMA_ARG_N_GPU_LAYERS=0 LLAMA_ARG_DEVICE=none
+    device=cpu
+    choose_context
+    fallback="the CPU is used"
+  fi
+  say "llama-server ended before it was ready, for lack of GPU memory it seems; $fallback" >&2
+}
+
 is_healthy() { curl -fsS -o /dev/null --max-time 5 "$LLAMA_SERVER_URL/health" 2>/dev/null; }
 
 wait_for_llama_server() {
   local waited=0
   until is_healthy; do
     if [[ -n $llama ]]; then
-      running "$llama" || { show_log && fail "llama-server ended before it was ready, see above"; }
+      running "$llama" || start_with_less
     elif ((waited++ >= 120)); then
       fail "no llama-server answers at $LLAMA_SERVER_URL; start it or unset LLAMA_SERVER_URL"
     fi
     pause 0.5
   done
   say "llama-server is ready!"
+}
+
+start_with_less() {
+  ask_less || { show_log && fail "llama-server ended before it was ready, see above"; }
+  start_llama_server
 }
 
 start_front() {
@@ -177,10 +214,39 @@ pause() {
   wait $! || true
 }
 
+# Runs a command until it, the front or llama-server ends; the status of the first one.
+meanwhile() {
+  local status=0
+  "$@" &
+  helper=$!
+  # One that ended before is no job any more. $llama is empty where llama-server is not ours.
+  # shellcheck disable=SC2086
+  wait -n "$front" $llama "$helper" 2>/dev/null || status=$?
+  kill "$helper" 2>/dev/null || true
+  return "$status"
+}
+
+# Returns when the front or llama-server has ended; ends a llama-server that hangs.
+watch() {
+  local status
+  while running "$front" && { [[ -z $llama ]] || running "$llama"; }; do
+    meanwhile sleep 5 || true
+    [[ -n $llama ]] || continue
+    status=0
+    meanwhile curl -s -o /dev/null --max-time "$HANG_SECONDS" "$LLAMA_SERVER_URL/health" ||
+      status=$?
+    if ((status == CURL_TIMED_OUT)); then
+      say "llama-server has been silent for $HANG_SECONDS s; ending it" >&2
+      kill -KILL "$llama" 2>/dev/null || true
+    fi
+  done
+}
+
 # Ends the front first, so that requests under way can still finish; at most 9 s in all.
 stop() {
   trap '' TERM INT
   [[ -z $restarts ]] || rm -f "$restarts"
+  end "$helper" 0
   end "$front" 60
   end "$llama" 20
   exit "$1"
@@ -202,10 +268,7 @@ supervise() {
   local delay=1 started status
   while true; do
     started=$SECONDS
-    if running "$front" && { [[ -z $llama ]] || running "$llama"; }; then
-      # shellcheck disable=SC2086 # empty where llama-server is not ours
-      wait -n "$front" $llama || true
-    fi
+    watch
     if ! running "$front"; then
       status=0
       wait "$front" || status=$?
@@ -214,7 +277,6 @@ supervise() {
     fi
     ((SECONDS - started > LONGEST_DELAY)) && delay=1
     say "llama-server ended; starting it again in $delay s" >&2
-    # A full disk must not end the service.
     echo restart >>"$restarts" || true
     pause "$delay"
     delay=$((delay * 2 > LONGEST_DELAY ? LONGEST_DELAY : delay * 2))
@@ -244,9 +306,9 @@ main() {
     find_llama_server
     find_device
     check_port 127.0.0.1 "$LLAMA_PORT" LLAMA_SERVER_PORT
-    export LLAMA_SERVER_URL=http://127.0.0.1:$LLAMA_PORT RERANKER_DEVICE=$device
+    export LLAMA_SERVER_URL=http://127.0.0.1:$LLAMA_PORT
     prepare_readout
-    readout_options
+    choose_context
     start_llama_server
   fi
   export RERANKER_MODEL=$MODEL RERANKER_GGUF=$gguf RERANKER_PROJECTOR=$projector
@@ -254,6 +316,7 @@ main() {
   restarts=$(mktemp)
   export RERANKER_RESTARTS=$restarts
   wait_for_llama_server
+  export RERANKER_DEVICE=$device RERANKER_FALLBACK=$fallback
   start_front
   supervise
 }

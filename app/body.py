@@ -1,4 +1,4 @@
-"""Reading a request body: bounded in size, parsed off the event loop when it is large."""
+"""Reading a request body: bounded in size and time, parsed off the event loop when it is large."""
 
 from __future__ import annotations
 
@@ -7,26 +7,48 @@ import json
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
-from fastapi import Request, Response
+import anyio
+from fastapi import HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
+from app.admission import Place
+from app.disconnect import ClientLeft
 from app.errors import Problem, TooLarge
+from app.service import Service
+from app.settings import Settings
 
 # About a millisecond of parsing.
 _LARGE_BODY_BYTES = 128 * 1024
 
 
 class JSONRequest(Request):
-    """A request that refuses bodies over `settings.max_body_bytes` and parses JSON in a thread.
+    """A request that refuses bodies which are too large or too slow, and parses JSON in a thread.
 
-    `parsed` is the body once it has been read.
+    `parsed` is the body once it has been read. `place` is where its bytes count.
     """
 
     parsed: Any = None
+    place: Place
+
+    async def body(self) -> bytes:
+        """The whole body; raises 408 if it takes too long, `ClientLeft`, or as `stream` does."""
+        settings: Settings = self.app.state.settings
+        try:
+            with anyio.fail_after(settings.body_timeout_seconds):
+                return await super().body()
+        except TimeoutError as error:
+            detail = (
+                f"the body did not arrive within {settings.body_timeout_seconds:g} s "
+                "(RERANKER_BODY_TIMEOUT_SECONDS); send less, or faster"
+            )
+            raise HTTPException(408, detail, {"Connection": "close"}) from error
+        except ClientDisconnect as error:
+            raise ClientLeft from error
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
-        """Chunks of the body; raises `TooLarge` as soon as they are too many."""
+        """Chunks of the body; raises `TooLarge` or `Busy` as soon as they are too many."""
         limit = self.app.state.settings.max_body_bytes
         received = int(self.headers.get("content-length", 0))
         _check_size(received, limit)
@@ -34,6 +56,7 @@ class JSONRequest(Request):
         async for chunk in super().stream():
             received += len(chunk)
             _check_size(received, limit)
+            self.place.grow(len(chunk))
             yield chunk
 
     async def json(self) -> Any:
@@ -47,7 +70,10 @@ class JSONRequest(Request):
 
 
 class JSONRoute(APIRoute):
-    """A route whose handler gets a `JSONRequest`, and whose errors have the shape of a dialect."""
+    """A route whose handler gets a `JSONRequest`, and whose errors have the shape of a dialect.
+
+    A request has its place and its deadline from before its body is read.
+    """
 
     def error_body(self, request: JSONRequest, problem: Problem) -> dict[str, str]:
         """The dialect's JSON for `problem`."""
@@ -59,8 +85,11 @@ class JSONRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             http = JSONRequest(request.scope, request.receive)
+            service: Service = request.app.state.service
+            deadline = anyio.fail_after(service.settings.timeout_seconds)
             try:
-                return await handler(http)
+                with service.admission.admit() as http.place, deadline:
+                    return await handler(http)
             except Exception as error:
                 problem = Problem.of(error)
                 body = self.error_body(http, problem)

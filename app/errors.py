@@ -42,7 +42,7 @@ class Problem:
             case TimeoutError() | LlamaServerTimeout():
                 return cls(
                     504,
-                    "the model took too long; send fewer or shorter documents, "
+                    "the request took too long; send fewer or shorter documents, "
                     "or raise RERANKER_TIMEOUT_SECONDS",
                 )
             case LlamaServerUnavailable():

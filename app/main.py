@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from starlette.middleware.cors import CORSMiddleware
 
 from app import VERSION, metrics, playground, status
+from app.admission import Admission
 from app.dialects import cohere, jina, shared, tei
 from app.errors import StartUpMessage, add_error_handlers, describe
 from app.keys import RequireKey
@@ -27,6 +28,9 @@ from models.projector import Projector
 from models.prompt import SpecialTokens
 from models.readout import Readout
 from models.rerank import Limits, Reranker
+
+# Bodies of requests under way, in units of the largest one.
+_LARGEST_BODIES = 4
 
 # The logger whose lines uvicorn prints.
 _log = logging.getLogger("uvicorn.error")
@@ -74,7 +78,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         tokens = await SpecialTokens.of(server)
         readout = await _connect_readout(settings, server, probe=tokens.embed)
         reranker = await Reranker.connect(server, readout, projector, tokens, limits)
-        app.state.service = Service(settings, server, reranker)
+        places = (await server.props()).total_slots + settings.queue_limit
+        admission = Admission(places, _LARGEST_BODIES * settings.max_body_bytes)
+        app.state.service = Service(settings, server, reranker, admission)
         yield
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-import anyio
 import numpy as np
 from fastapi import Depends, Request
 from numpy.typing import NDArray
 
+from app.admission import Admission
 from app.disconnect import unless_disconnected
 from app.errors import TooLarge
 from app.settings import Settings
@@ -29,17 +29,20 @@ class RankingRequest:
 
 
 class Service:
-    """The reranker of a running app."""
+    """The reranker of a running app, and the places for its requests."""
 
-    def __init__(self, settings: Settings, server: LlamaServer, reranker: Reranker) -> None:
+    def __init__(
+        self, settings: Settings, server: LlamaServer, reranker: Reranker, admission: Admission
+    ) -> None:
         self.settings = settings
         self.server = server
         self.reranker = reranker
+        self.admission = admission
 
     async def rerank(self, http: Request, request: RankingRequest) -> Ranking:
         """Score the documents for the client of `http`, as long as it is there.
 
-        Raises `TooLarge`, `TimeoutError` or what the reranker raises.
+        Raises `TooLarge` or what the reranker raises.
         """
         documents, limit = request.documents, self.settings.max_documents
         if len(documents) > limit:
@@ -47,13 +50,12 @@ class Service:
                 f"{len(documents):,} documents in one request; at most {limit:,} "
                 "(RERANKER_MAX_DOCUMENTS), so send them in several requests"
             )
-        with anyio.fail_after(self.settings.timeout_seconds):
-            work = self.reranker.rerank(
-                request.query, documents, request.instruction, request.max_document_tokens
-            )
-            # For the log and the metrics.
-            http.state.ranking = await unless_disconnected(http, work)
-        ranking: Ranking = http.state.ranking
+        work = self.reranker.rerank(
+            request.query, documents, request.instruction, request.max_document_tokens
+        )
+        ranking = await unless_disconnected(http, work)
+        # For the log and the metrics.
+        http.state.ranking = ranking
         return ranking
 
 

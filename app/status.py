@@ -13,11 +13,12 @@ router = APIRouter(tags=["status"])
 
 
 class Health(BaseModel):
-    """A service that is ready."""
+    """A service that is ready; `fallback` is what it gave up for lack of GPU memory."""
 
     status: Literal["ok"] = "ok"
     model: str
     device: str
+    fallback: str | None = None
 
 
 class Model(BaseModel):
@@ -36,11 +37,16 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
-@router.get("/health", responses={503: {"description": "llama-server is not ready"}})
+@router.get(
+    "/health",
+    responses={503: {"description": "llama-server is not ready"}},
+    response_model_exclude_none=True,
+)
 async def health(service: ServiceDependency) -> Health:
     """Whether a request would be answered now."""
     await service.server.check_health()
-    return Health(model=service.settings.model, device=service.settings.device)
+    settings = service.settings
+    return Health(model=settings.model, device=settings.device, fallback=settings.fallback or None)
 
 
 @router.get("/v1/models")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import orjson
 
 from models.llama_server import LlamaServer, LlamaServerError, TokenIds
 from models.readout import HiddenStates, Reading
+from models.slots import SlotPool
 
 
 class EmbeddingReadout:
@@ -19,8 +21,11 @@ class EmbeddingReadout:
     are dropped as they arrive.
     """
 
-    def __init__(self, server: LlamaServer, hidden_size: int, max_tokens: int) -> None:
+    def __init__(
+        self, server: LlamaServer, hidden_size: int, max_tokens: int, slots: SlotPool
+    ) -> None:
         self._server = server
+        self._slots = slots
         self.hidden_size = hidden_size
         self.max_tokens = max_tokens
 
@@ -32,23 +37,27 @@ class EmbeddingReadout:
         """
         async with server.embedding(np.array([probe, probe])) as answer:
             rows = await _rows(answer, [0, 1], expected=2)
-        return cls(server, len(rows[0]), await _max_tokens(server, probe))
+        slots = SlotPool((await server.props()).total_slots)
+        return cls(server, len(rows[0]), await _max_tokens(server, probe), slots)
 
     @property
     def waiting(self) -> int:
-        """None: llama-server keeps its own queue of embeddings."""
-        return 0
+        """See `Readout.waiting`."""
+        return self._slots.waiting
 
     async def read(self, ids: TokenIds, positions: Sequence[int]) -> Reading:
         """See `Readout.read`; llama-server reuses nothing between embeddings."""
-        async with self._server.embedding(ids) as answer:
-            rows = await _rows(answer, positions, expected=len(ids))
+        start = time.perf_counter()
+        async with self._slots.lease(ids):
+            queue_seconds = time.perf_counter() - start
+            async with self._server.embedding(ids) as answer:
+                rows = await _rows(answer, positions, expected=len(ids))
         if any(len(row) != self.hidden_size for row in rows):
             raise LlamaServerError("llama-server sent hidden states of another size than before")
         states = np.array(rows, np.float32)
         if not np.isfinite(states).all():
             raise LlamaServerError("llama-server sent hidden states that are not finite numbers")
-        return Reading(states)
+        return Reading(states, queue_seconds=queue_seconds)
 
 
 async def _max_tokens(server: LlamaServer, probe: int) -> int:

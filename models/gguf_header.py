@@ -130,7 +130,7 @@ def read_header(path: Path) -> GGUFHeader:
         try:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
                 return _Cursor(content).header()
-        except (struct.error, ValueError, KeyError, UnicodeDecodeError) as error:
+        except (struct.error, ValueError, KeyError, ArithmeticError, MemoryError) as error:
             raise GGUFError(f"{path.name} is not a GGUF file, or is cut off: {error}") from error
 
 

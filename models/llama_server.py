@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 _CONNECT_TIMEOUT_SECONDS = 5.0
 # llama-server closes idle connections after 5 s; leave them earlier than it does.
 _KEEPALIVE_SECONDS = 4.0
+_HEALTH_TIMEOUT_SECONDS = 4.0
 
 
 TokenIds = NDArray[np.int64]
@@ -60,24 +61,41 @@ class LlamaServer:
             limits=httpx.Limits(max_connections=None, keepalive_expiry=_KEEPALIVE_SECONDS),
             trust_env=False,
         )
+        # A connection of its own each time: one kept open would hold a thread of llama-server.
+        self._health_client = httpx.AsyncClient(
+            base_url=url,
+            timeout=_HEALTH_TIMEOUT_SECONDS,
+            limits=httpx.Limits(max_keepalive_connections=0),
+            trust_env=False,
+        )
 
     async def __aenter__(self) -> LlamaServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
+        await self._health_client.aclose()
 
     async def check_health(self) -> None:
         """Return if the model is loaded; raise `LlamaServerUnavailable` if not."""
-        await self._call("GET", "/health")
+        try:
+            with _errors_of_httpx():
+                response = await self._health_client.get("/health")
+        except LlamaServerTimeout as error:
+            raise LlamaServerUnavailable("llama-server does not answer") from error
+        if response.is_error:
+            raise _error_of(response)
 
     async def props(self) -> Props:
         """What the server was started with."""
         props = await self._call("GET", "/props")
-        return Props(
-            context_size=int(props["default_generation_settings"]["n_ctx"]),
-            total_slots=int(props["total_slots"]),
-        )
+        try:
+            return Props(
+                context_size=int(props["default_generation_settings"]["n_ctx"]),
+                total_slots=int(props["total_slots"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise LlamaServerError("llama-server answered /props without its slots") from error
 
     async def tokenize(self, content: Sequence[str | int]) -> TokenIds:
         """Token ids of strings and ids mixed; the strings are plain text, never special tokens."""
@@ -90,8 +108,11 @@ class LlamaServer:
     async def detokenize(self, ids: TokenIds) -> str:
         """Text of token ids; an incomplete last character becomes U+FFFD."""
         body = _dumps({"tokens": ids})
-        content: str = (await self._call("POST", "/detokenize", body))["content"]
-        return content
+        answer = await self._call("POST", "/detokenize", body)
+        try:
+            return str(answer["content"])
+        except (KeyError, TypeError) as error:
+            raise LlamaServerError("llama-server answered /detokenize without text") from error
 
     async def special_token(self, text: str) -> int:
         """Id of the special token written `text`; `LlamaServerError` if the model has none."""
@@ -145,7 +166,7 @@ class LlamaServer:
                 logprobs=np.array([token["logprob"] for token in tokens], np.float32),
                 cached_tokens=int(answer["timings"]["cache_n"]),
             )
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise LlamaServerError("llama-server sent no log-probabilities") from error
 
     async def _call(self, method: str, path: str, body: bytes | None = None) -> Any:
@@ -170,7 +191,7 @@ def _dumps(body: dict[str, Any]) -> bytes:
 def _token_ids(answer: bytes) -> TokenIds:
     try:
         return np.array(orjson.loads(answer)["tokens"], np.int64)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise LlamaServerError("llama-server answered /tokenize without token ids") from error
 
 

@@ -73,7 +73,7 @@ def prepare(source: Path, target: Path, head_type: str = "F16", force: bool = Fa
         raise PrepareError(f"{source.name} has the readout head already")
     if HEAD in header.tensors and not force:
         raise PrepareError(f"{source.name} has an output head of its own; --force replaces it")
-    _check_space(source, target)
+    _check_folder(source, target)
     kind, dtype = _HEAD_KINDS[head_type]
     with source.open("rb") as file:
         values = _head_values(file, header, source, dtype)
@@ -183,7 +183,12 @@ def _write_data(output: BinaryIO, parts: list[_Part], alignment: int) -> None:
             output.write(bytes(align(part.size, alignment) - part.size))
 
 
-def _check_space(source: Path, target: Path) -> None:
+def _check_folder(source: Path, target: Path) -> None:
+    if not os.access(target.parent, os.W_OK):
+        raise PrepareError(
+            f"{target.parent} cannot be written; make it writable, or write elsewhere: "
+            "python -m models.prepare IN.gguf OUT.gguf"
+        )
     needed = 2 * source.stat().st_size
     free = shutil.disk_usage(target.parent).free
     if free < needed:

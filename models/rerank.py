@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds of a request: waiting for a slot, tokenizing, in the model, in the projector."""
+    """Seconds of a request: waiting its turn, tokenizing, in the model, in the projector."""
 
     queue: float = 0.0
     tokenize: float = 0.0
@@ -97,6 +97,8 @@ class Reranker:
         self._projector = projector
         self._tokens = tokens
         self._limits = limits
+        # Of llama-server's HTTP threads, as few as two are left beside one for each slot.
+        self._tokenizing = asyncio.Lock()
         self._template_tokens = 0
         self._passage_tokens = 0
         self._most_document_tokens = 0
@@ -170,24 +172,26 @@ class Reranker:
         if not documents:
             empty = np.empty(0, np.float32)
             return Ranking(empty, empty.reshape(0, self._projector.output_size), 0, 0, Timings())
-        start = time.perf_counter()
+        arrived = time.perf_counter()
         limit = min(max_document_tokens or self._limits.document_tokens, self._most_document_tokens)
-        texts = await self._truncate(query, instruction or "", documents, limit)
-        prompts = await self._prompts(texts)
+        async with self._tokenizing:
+            start = time.perf_counter()
+            texts = await self._truncate(query, instruction or "", documents, limit)
+            prompts = await self._prompts(texts)
         tokenized = time.perf_counter()
         readings = [await self._readout.read(prompt.ids, prompt.positions) for prompt in prompts]
         read = time.perf_counter()
         scores, vectors = await asyncio.to_thread(self._score, [r.states for r in readings])
-        queue = sum(reading.queue_seconds for reading in readings)
+        queue_for_slots = sum(reading.queue_seconds for reading in readings)
         return Ranking(
             scores,
             vectors,
             prompt_tokens=sum(len(prompt.ids) for prompt in prompts),
             reused_tokens=sum(reading.reused_tokens for reading in readings),
             timings=Timings(
-                queue=queue,
+                queue=start - arrived + queue_for_slots,
                 tokenize=tokenized - start,
-                model=read - tokenized - queue,
+                model=read - tokenized - queue_for_slots,
                 projector=time.perf_counter() - read,
             ),
         )

@@ -12,6 +12,7 @@ import pytest
 
 from models.embedding_readout import EmbeddingReadout
 from models.llama_server import LlamaServer, LlamaServerError, TokenIds
+from models.slots import SlotPool
 
 ROWS = [[float(row * 10 + column) for column in range(3)] for row in range(6)]
 
@@ -38,7 +39,7 @@ def answer(rows: object) -> bytes:
 
 
 def readout(server: LlamaServer) -> EmbeddingReadout:
-    return EmbeddingReadout(server, hidden_size=3, max_tokens=100)
+    return EmbeddingReadout(server, hidden_size=3, max_tokens=100, slots=SlotPool(1))
 
 
 @pytest.mark.anyio

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,19 @@ def test_truncated_file(tmp_path: Path) -> None:
 
     with pytest.raises(ProjectorError, match="not a readable safetensors file"):
         Projector.load(path)
+
+
+def test_pickle_is_not_loaded(tmp_path: Path) -> None:
+    class Opened:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (open, (str(tmp_path / "ran"), "w"))
+
+    path = tmp_path / "projector.safetensors"
+    path.write_bytes(pickle.dumps(Opened()))
+
+    with pytest.raises(ProjectorError, match="not a readable safetensors file"):
+        Projector.load(path)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_cosine() -> None:

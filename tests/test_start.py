@@ -17,7 +17,7 @@ import pytest
 
 from models.export import write_gguf, write_projector
 from tests import tiny_model
-from tests.running import ROOT, Service, environment, wait_until
+from tests.running import ROOT, Service, environment, free_port, wait_until
 
 
 def start(**variables: str) -> subprocess.CompletedProcess[str]:
@@ -255,6 +255,20 @@ def test_port_in_use(model: Path, variable: str) -> None:
     assert variable in service.output
 
 
+def assert_start_fails(service: Service, message: str) -> None:
+    """One clear message, a status that is not 0 and no process left."""
+    service.launch()
+
+    assert service.process.wait(60) != 0
+    assert message in service.output
+    assert "Traceback" not in service.output
+    assert not [
+        process
+        for process in psutil.process_iter()
+        if process.is_running() and os.getsid(process.pid) == service.process.pid
+    ]
+
+
 @pytest.mark.parametrize(
     ("readout", "message"),
     [
@@ -265,21 +279,78 @@ def test_port_in_use(model: Path, variable: str) -> None:
 def test_broken_gguf(model: Path, tmp_path: Path, readout: str, message: str) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes((model / "model.gguf").read_bytes()[:50_000])
-    service = Service(model, RERANKER_GGUF=str(broken), RERANKER_READOUT=readout)
-    service.launch()
 
-    assert service.process.wait(20) == 1
-    assert message in service.output
+    assert_start_fails(Service(model, RERANKER_GGUF=str(broken), RERANKER_READOUT=readout), message)
+
+
+def test_corrupted_gguf(model: Path, tmp_path: Path) -> None:
+    content = bytearray((model / "model.gguf").read_bytes())
+    content[5_000:9_000] = b"\xff" * 4_000
+    corrupted = tmp_path / "corrupted.gguf"
+    corrupted.write_bytes(content)
+
+    assert_start_fails(
+        Service(model, RERANKER_GGUF=str(corrupted)), "corrupted.gguf is not a GGUF file"
+    )
 
 
 def test_projector_of_another_model(model: Path, tmp_path: Path) -> None:
-    write_projector(tmp_path / "other.safetensors", np.ones((4, 32)), np.ones((4, 4)))
-    service = Service(model, RERANKER_PROJECTOR=str(tmp_path / "other.safetensors"))
-    service.launch()
+    other = tmp_path / "other.safetensors"
+    write_projector(other, np.ones((4, 32)), np.ones((4, 4)))
 
-    assert service.process.wait(20) != 0
-    assert "hidden states of size 32, the model has size 64" in service.output
-    assert "Traceback" not in service.output
+    assert_start_fails(
+        Service(model, RERANKER_PROJECTOR=str(other)),
+        "hidden states of size 32, the model has size 64",
+    )
+
+
+def test_truncated_projector(model: Path, tmp_path: Path) -> None:
+    truncated = tmp_path / "truncated.safetensors"
+    truncated.write_bytes((model / "projector.safetensors").read_bytes()[:-100])
+
+    assert_start_fails(
+        Service(model, RERANKER_PROJECTOR=str(truncated)),
+        "truncated.safetensors is not a readable safetensors file",
+    )
+
+
+def test_too_little_memory(model: Path, tmp_path: Path) -> None:
+    """A KV cache of 6.4 GB, and an address space of 4."""
+    script = tmp_path / "start"
+    script.write_text("#!/usr/bin/env bash\nulimit -v 4000000; exec ./start.sh\n")
+    script.chmod(0o755)
+
+    assert_start_fails(
+        Service(model, str(script), LLAMA_ARG_CTX_SIZE="8388608"),
+        "llama-server ended before it was ready, see above",
+    )
+
+
+def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    tiny_model.make().write(tmp_path)
+    tmp_path.chmod(0o555)
+    # Root may write everywhere but for this.
+    as_others = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+    variables = {
+        "RERANKER_MODEL": "tiny",
+        "RERANKER_GGUF": str(tmp_path / "model.gguf"),
+        "RERANKER_PROJECTOR": str(tmp_path / "projector.safetensors"),
+        "RERANKER_PORT": str(free_port()),
+        "LLAMA_SERVER_PORT": str(free_port()),
+    }
+
+    done = subprocess.run(
+        [*as_others, "./start.sh"],
+        cwd=ROOT,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert "RERANKER_READOUT=embedding does without" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_log_of_llama_server_has_a_place(model: Path, tmp_path: Path) -> None:

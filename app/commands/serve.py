@@ -32,11 +32,14 @@ def serve(
     # Imported here, so that the other commands start without.
     import uvicorn
 
+    from app.connections import Protocol
+
     uvicorn.run(
         "app.main:create_app",
         factory=True,
         host=host,
         port=port,
+        http=Protocol,
         server_header=False,
         access_log=False,
         timeout_graceful_shutdown=5,

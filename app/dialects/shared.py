@@ -18,10 +18,12 @@ def _dialect(body: Any) -> str:
 
 
 class Route(JSONRoute):
-    """Errors have the shape of the dialect that the body speaks."""
+    """Errors have the shape of the dialect that the body speaks, or both before it is read."""
 
     def error_body(self, request: JSONRequest, problem: Problem) -> dict[str, str]:
         """See `JSONRoute.error_body`."""
+        if request.parsed is None:
+            return jina.error_body(problem) | tei.error_body(problem)
         speaks_tei = _dialect(request.parsed) == "tei"
         return tei.error_body(problem) if speaks_tei else jina.error_body(problem)
 

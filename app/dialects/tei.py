@@ -17,7 +17,7 @@ router = APIRouter(tags=["status"])
 
 def error_body(problem: Problem) -> dict[str, str]:
     """A sentence, and the kind of error that TEI would call it."""
-    kinds = {503: "Unhealthy", 500: "Backend", 504: "Backend", 429: "Overloaded"}
+    kinds = {503: "Unhealthy", 500: "Backend", 504: "Backend"}
     return {"error": problem.detail, "error_type": kinds.get(problem.status, "Validation")}
 
 
@@ -88,7 +88,7 @@ async def info(service: ServiceDependency) -> Info:
     settings = service.settings
     return Info(
         model_id=settings.model,
-        max_concurrent_requests=settings.max_documents,
+        max_concurrent_requests=service.admission.max_requests,
         max_input_length=settings.max_document_tokens,
         max_batch_tokens=service.reranker.max_tokens,
         max_client_batch_size=settings.max_documents,

@@ -1,0 +1,182 @@
+"""More requests than the service takes, and clients that keep it waiting."""
+
+from __future__ import annotations
+
+import json
+import select
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from app.admission import Admission, Busy
+from tests.reliability.raw_client import answer, connect, send
+from tests.running import EXACT, Service, wait_until
+
+BODY = {"query": "soup?", "documents": ["noon", "two"]}
+
+
+@contextmanager
+def stopped(process: psutil.Process) -> Iterator[None]:
+    """SIGSTOP, and SIGCONT at the end."""
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
+@pytest.fixture(scope="module")
+def narrow(model: Path, exact_gguf: Path) -> Iterator[Service]:
+    """One slot and a queue of one."""
+    limits = {
+        "RERANKER_QUEUE_LIMIT": "1",
+        "RERANKER_BODY_TIMEOUT_SECONDS": "1",
+        "RERANKER_MAX_BODY_BYTES": "1000000",
+    }
+    with Service(model, RERANKER_GGUF=str(exact_gguf), **EXACT, **limits) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def roomy(model: Path, exact_gguf: Path) -> Iterator[Service]:
+    """A queue as long as by default, and bodies of a megabyte."""
+    limits = {"RERANKER_MAX_BODY_BYTES": "1000000"}
+    with Service(model, RERANKER_GGUF=str(exact_gguf), **EXACT, **limits) as running:
+        yield running
+
+
+def is_full(service: Service) -> bool:
+    """Whether a request is refused before its body comes."""
+    with closing(connect(service)) as client:
+        send(client, b"", length=1)
+        answered, _, _ = select.select([client], [], [], 0.5)
+        return bool(answered) and answer(client).status == 503
+
+
+def test_retry_after_is_the_time_that_the_queue_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    admission = Admission(max_requests=3, max_body_bytes=100)
+    # Each takes 7 s, and nothing is asked for long after.
+    for _ in range(30):
+        with admission.admit():
+            now += 7
+        now += 100
+
+    with admission.admit(), admission.admit(), admission.admit() as place:
+        with pytest.raises(Busy) as full, admission.admit():
+            pass
+        with pytest.raises(Busy) as large:
+            place.grow(101)
+
+    assert full.value.headers == large.value.headers == {"Retry-After": "21"}
+
+
+def test_full_queue_refuses_at_once_in_every_dialect(narrow: Service) -> None:
+    expected = narrow.rerank(**BODY).json()["results"]
+    tei = {"query": BODY["query"], "texts": BODY["documents"]}
+    with closing(connect(narrow)) as first, closing(connect(narrow)) as second:
+        with stopped(narrow.llama_server):
+            for client in (first, second):
+                send(client, json.dumps(BODY).encode())
+            wait_until(lambda: is_full(narrow))
+            refused = {
+                path: httpx.post(f"{narrow.url}{path}", json=body)
+                for path, body in (("/v1/rerank", BODY), ("/v2/rerank", BODY), ("/rerank", tei))
+            }
+        results = [json.load(answer(client))["results"] for client in (first, second)]
+
+    assert results == [expected] * 2
+    assert {refusal.status_code for refusal in refused.values()} == {503}
+    assert all(int(refusal.headers["Retry-After"]) >= 1 for refusal in refused.values())
+    assert refused["/v1/rerank"].json().keys() == {"detail", "message"}
+    assert refused["/v2/rerank"].json().keys() == {"message"}
+    # The body that would tell the dialect is not read.
+    assert refused["/rerank"].json().keys() == {"detail", "message", "error", "error_type"}
+    assert "too many requests" in refused["/rerank"].json()["error"]
+    metrics = httpx.get(f"{narrow.url}/metrics").text
+    assert 'reranker_requests_total{route="/v1/rerank",status="503"} 1.0' in metrics
+
+
+def test_info_tells_the_limit(narrow: Service) -> None:
+    assert httpx.get(f"{narrow.url}/info").json()["max_concurrent_requests"] == 2
+
+
+def test_clients_that_leave_make_room(narrow: Service) -> None:
+    with stopped(narrow.llama_server):
+        with closing(connect(narrow)) as first, closing(connect(narrow)) as second:
+            send(first, json.dumps(BODY).encode())
+            send(second, json.dumps(BODY).encode())
+            wait_until(lambda: is_full(narrow))
+        wait_until(lambda: not is_full(narrow))
+
+    assert narrow.rerank(**BODY).status_code == 200
+
+
+def test_client_that_leaves_before_its_body_is_sent(narrow: Service) -> None:
+    with closing(connect(narrow)) as client:
+        send(client, b'{"query": ', length=100)
+
+    wait_until(lambda: '"status":499' in narrow.output)
+    assert '"status":400' not in narrow.output
+
+
+def test_slow_body_is_cut_off(narrow: Service) -> None:
+    with closing(connect(narrow)) as client:
+        send(client, b'{"query": ', length=100)
+
+        response = answer(client)
+        assert response.status == 408
+        assert "RERANKER_BODY_TIMEOUT_SECONDS" in json.load(response)["detail"]
+        assert client.recv(1) == b""
+
+    assert narrow.rerank(**BODY).status_code == 200
+
+
+def test_connections_without_a_request_end(narrow: Service) -> None:
+    with ExitStack() as stack:
+        silent, half, refused = (stack.enter_context(closing(connect(narrow))) for _ in range(3))
+        half.sendall(b"POST /rerank HTTP/1.1\r\nHost: ")
+        send(refused, b"[", length=2_000_000)
+        clients = (silent, half, refused)
+        ports = {client.getsockname()[1] for client in clients}
+
+        def drip() -> bool:
+            """One more byte; whether all connections have ended."""
+            for client in (half, refused):
+                with suppress(OSError):
+                    client.sendall(b"a")
+            front = narrow.child("uvicorn").net_connections("tcp")
+            return not ports & {connection.raddr.port for connection in front if connection.raddr}
+
+        wait_until(drip)
+        assert silent.recv(1) == b""
+
+
+def test_huge_headers_are_refused(narrow: Service) -> None:
+    with closing(connect(narrow)) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\nX-Large: " + b"a" * 100_000)
+
+        assert answer(client).status == 400
+
+
+def test_memory_is_bounded(roomy: Service) -> None:
+    """200 requests of almost a megabyte each, none of which is ever whole."""
+    front = roomy.child("uvicorn")
+    before = front.memory_info().rss
+    body = b'"' + b"a" * 900_000
+    with ExitStack() as stack:
+        clients = [stack.enter_context(closing(connect(roomy))) for _ in range(200)]
+        with ThreadPoolExecutor(20) as senders:
+            list(senders.map(lambda client: send(client, body, len(body) + 1), clients))
+        # Of one slot and a queue of 64, the bodies of four fit.
+        wait_until(lambda: len(select.select(clients, [], [], 0)[0]) >= 196)
+        assert front.memory_info().rss < before + 50e6
+
+    wait_until(lambda: roomy.rerank(**BODY).status_code == 200)
