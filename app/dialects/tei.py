@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import VERSION
-from app.dialects.fields import Query, String
+from app.dialects.fields import Query, Strings
 from app.errors import Problem
 from app.service import RankingRequest, ServiceDependency, best_first
 
@@ -39,7 +39,7 @@ class RerankRequest(BaseModel):
     )
 
     query: Query
-    texts: list[String]
+    texts: Strings
     return_text: bool = False
     raw_scores: bool = Field(False, description="accepted; scores are always the cosine")
     truncate: bool = Field(True, description="accepted; long texts are always truncated")
