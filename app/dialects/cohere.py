@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from app.body import JSONRequest, JSONRoute
 from app.dialects.fields import Query, Texts, Tokens, TopN
 from app.dialects.jina import Meta
-from app.errors import Problem
+from app.errors import Problem, error_responses
 from app.service import RankingRequest, ServiceDependency, best_first
 
 
@@ -20,7 +20,13 @@ class Route(JSONRoute):
         return {"message": problem.detail}
 
 
-router = APIRouter(route_class=Route, tags=["rerank"])
+class Error(BaseModel):
+    """What is wrong and what to do."""
+
+    message: str
+
+
+router = APIRouter(route_class=Route, tags=["rerank"], responses=error_responses(Error))
 
 
 class RerankRequest(BaseModel):

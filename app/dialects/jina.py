@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.body import JSONRequest, JSONRoute
 from app.dialects.fields import Query, String, Texts, Tokens, TopN
-from app.errors import Problem
+from app.errors import Problem, error_responses
 from app.service import RankingRequest, ServiceDependency, best_first
 
 
@@ -29,7 +29,14 @@ def error_body(problem: Problem) -> dict[str, str]:
     return {"detail": problem.detail, "message": problem.detail}
 
 
-router = APIRouter(route_class=Route, tags=["rerank"])
+class Error(BaseModel):
+    """What is wrong and what to do, under both names."""
+
+    detail: str
+    message: str
+
+
+router = APIRouter(route_class=Route, tags=["rerank"], responses=error_responses(Error))
 
 _MOST_RANK_FIELDS = 16
 

@@ -21,6 +21,13 @@ def error_body(problem: Problem) -> dict[str, str]:
     return {"error": problem.detail, "error_type": kinds.get(problem.status, "Validation")}
 
 
+class Error(BaseModel):
+    """What is wrong and what to do, and its kind."""
+
+    error: str
+    error_type: str
+
+
 class RerankRequest(BaseModel):
     """A query and the texts to rank."""
 
