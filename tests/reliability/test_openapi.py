@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import schemathesis
 from hypothesis import settings
 from schemathesis import Case
+from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from app.main import create_app
 from tests.running import Service
 
 # Integers may not be written 2.0, as JSON Schema allows, and booleans may be written 0.
-STRICTNESS = [negative_data_rejection, positive_data_acceptance]
+STRICTNESS: list[CheckFunction] = [negative_data_rejection, positive_data_acceptance]
 
 # The other paths are aliases.
 schema = schemathesis.openapi.from_dict(create_app().openapi()).exclude(path_regex="reranking$")
@@ -19,9 +22,9 @@ schema = schemathesis.openapi.from_dict(create_app().openapi()).exclude(path_reg
 
 @schema.parametrize()
 @settings(max_examples=8)
-def test_answers_as_described(service: Service, case: Case) -> None:
+def test_answers_as_described(service: Service, case: Case[Any]) -> None:
     """No internal error, no status, content type or body that the description does not name."""
-    body = case.body
+    body: Any = case.body
     if isinstance(body, dict) and isinstance(body.get("documents"), list):
         # Their shape is at stake, and the model takes its time for each.
         case.body = body | {"documents": body["documents"][:2]}
