@@ -20,7 +20,7 @@ Ranks = list[tuple[int, float]]
 @pytest.fixture(scope="module")
 def default_service(model: Path) -> Iterator[Service]:
     """The service as start.sh starts it, in the precision of the default settings."""
-    with Service(model, LLAMA_ARG_THREADS="1") as running:
+    with Service(model) as running:
         yield running
 
 
@@ -57,7 +57,7 @@ def test_beside_others(running: Service, name: str) -> None:
 
 
 def test_restart(model: Path, default_service: Service) -> None:
-    with Service(model, LLAMA_ARG_THREADS="1") as restarted:
+    with Service(model) as restarted:
         _assert_equal(_ranks(restarted, "korean"), _ranks(default_service, "korean"))
 
 

@@ -55,10 +55,10 @@ class Question:
 
 @contextmanager
 def tiny_service(**variables: str) -> Iterator[Service]:
-    """The service with the tiny model, for which one thread is enough."""
+    """The service with the tiny model."""
     with tempfile.TemporaryDirectory() as folder:
         tiny_model.make().write(Path(folder))
-        with Service(Path(folder), LLAMA_ARG_THREADS="1", **variables) as service:
+        with Service(Path(folder), **variables) as service:
             yield service
 
 
