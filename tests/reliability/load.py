@@ -28,7 +28,7 @@ def main(
                 time.sleep(0.1)
         seconds = time.monotonic() - start
     outcomes = load.outcomes
-    p50, p99 = np.percentile([taken for _, taken in outcomes.seconds] or [np.nan], (50, 99))
+    p50, p99 = np.percentile([taken for _, taken in outcomes.answers] or [np.nan], (50, 99))
     figures = {
         "clients": clients,
         "different requests": len(known),

@@ -23,6 +23,7 @@ from training.tokenizer import SPECIAL_TOKENS
 
 TOLERANCE = 1e-4
 TIMEOUT_SECONDS = 120
+PAUSE_SECONDS = 0.1
 _PIECES = (*PLAIN * 8, *SPECIAL_TOKENS, *TEMPLATE, *NESTED, *CONTROL, *DIRECTION)
 _PATHS = ("/rerank", "/v1/rerank", "/v2/rerank", "tei")
 _ERRORS = (503, 504)
@@ -69,9 +70,9 @@ def known_questions(url: str, count: int, seed: int = 0) -> list[Question]:
     with httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS) as client:
         for _ in range(count):
             dialect = source.choice(_PATHS)
-            field = "texts" if dialect == "tei" else "documents"
+            key = "texts" if dialect == "tei" else "documents"
             documents = [_text(source) for _ in range(source.choice((1, 2, 3, 5, 8, 13)))]
-            body: dict[str, Any] = {"query": "query " + _text(source), field: documents}
+            body: dict[str, Any] = {"query": "query " + _text(source), key: documents}
             path = "/rerank" if dialect == "tei" else dialect
             results = _results(client.post(path, json=body).raise_for_status())
             scores = tuple(score for _, score in sorted(results))
@@ -84,10 +85,14 @@ def known_questions(url: str, count: int, seed: int = 0) -> list[Question]:
 
 @dataclass
 class Outcomes:
-    """What became of requests: how many, and the seconds of each right answer."""
+    """What became of requests.
+
+    `counts` has right answers as `right`, clear errors by their status, and all else as `wrong`,
+    which `wrong` describes. `answers` are the right ones: when each came, and its seconds.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
-    seconds: list[tuple[float, float]] = field(default_factory=list)
+    answers: list[tuple[float, float]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -97,19 +102,16 @@ class Outcomes:
 
 
 class Load:
-    """Clients that ask at random, each as soon as it has an answer, while the context lasts.
-
-    `outcomes` counts right answers as `right`, clear errors by their status, and all else as
-    `wrong`, with a description.
-    """
+    """Clients that ask at random, each as soon as it has an answer, while the context lasts."""
 
     def __init__(self, url: str, questions: Sequence[Question], clients: int) -> None:
         self.outcomes = Outcomes()
         self._url = url
         self._questions = questions
         self._ended = threading.Event()
+        self._lock = threading.Lock()
         self._threads = [
-            threading.Thread(target=self._ask, args=(random.Random(seed),))
+            threading.Thread(target=self._ask_until_end, args=(random.Random(seed),))
             for seed in range(clients)
         ]
 
@@ -123,31 +125,30 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _ask(self, source: random.Random) -> None:
+    def _ask_until_end(self, source: random.Random) -> None:
         with httpx.Client(base_url=self._url, timeout=TIMEOUT_SECONDS) as client:
             while not self._ended.is_set():
-                self._ask_once(client, source.choice(self._questions))
+                outcome = self._ask(client, source.choice(self._questions))
+                with self._lock:
+                    self.outcomes.counts[outcome] += 1
+                if outcome != "right":
+                    self._ended.wait(PAUSE_SECONDS)
 
-    def _ask_once(self, client: httpx.Client, question: Question) -> None:
-        outcomes = self.outcomes
+    def _ask(self, client: httpx.Client, question: Question) -> str:
         start = time.monotonic()
         try:
             response = client.post(question.path, json=question.body)
         except httpx.HTTPError as error:
-            outcomes.wrong.append(f"no answer: {error!r}")
-            outcomes.counts["wrong"] += 1
-            return
+            self.outcomes.wrong.append(f"no answer: {error!r}")
+            return "wrong"
         end = time.monotonic()
         if question.is_answered_by(response):
-            outcomes.seconds.append((end, end - start))
-            outcomes.counts["right"] += 1
-        elif _is_clear_error(response):
-            outcomes.counts[str(response.status_code)] += 1
-            # As a polite client does, if not as long as `Retry-After` says.
-            self._ended.wait(0.1)
-        else:
-            outcomes.wrong.append(f"{response.status_code} {response.text[:500]}")
-            outcomes.counts["wrong"] += 1
+            self.outcomes.answers.append((end, end - start))
+            return "right"
+        if _is_clear_error(response):
+            return str(response.status_code)
+        self.outcomes.wrong.append(f"{response.status_code} {response.text[:500]}")
+        return "wrong"
 
 
 def _text(source: random.Random) -> str:
