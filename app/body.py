@@ -109,7 +109,11 @@ def _check_size(size: int, limit: int) -> None:
 def _parse(body: bytes) -> Any:
     try:
         return json.loads(body)
+    except json.JSONDecodeError:
+        raise
     except UnicodeDecodeError as error:
         raise json.JSONDecodeError("not UTF-8", "", error.start) from error
     except RecursionError as error:
         raise json.JSONDecodeError("nested too deeply", "", 0) from error
+    except ValueError as error:
+        raise json.JSONDecodeError("a number has too many digits", "", 0) from error

@@ -56,6 +56,22 @@ class Problem:
         return cls(500, _UNEXPECTED)
 
 
+_MEANINGS = {
+    401: "no key of RERANKER_API_KEY was sent",
+    413: "more than the service takes in one request",
+    422: "a field is missing or wrong",
+    503: "llama-server is not ready, or failed",
+    504: "it took too long",
+}
+
+
+def error_responses(model: Any) -> dict[int | str, dict[str, Any]]:
+    """What the API's description says of errors whose bodies are of the type `model`."""
+    return {
+        status: {"model": model, "description": meaning} for status, meaning in _MEANINGS.items()
+    }
+
+
 class TooLarge(HTTPException):
     """More than the service takes in one request: 413."""
 

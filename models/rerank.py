@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from models.blocks import DoesNotFit, plan_blocks
 from models.llama_server import LlamaServer, LlamaServerError, TokenIds
+from models.nfc import nfc
 from models.projector import Projector, Vectors, cosine
 from models.prompt import SpecialTokens, prompt_segments
 from models.readout import HiddenStates, Readout
@@ -272,5 +272,5 @@ class Reranker:
 
 def _normalize(texts: Sequence[str]) -> tuple[list[str], list[int]]:
     """Texts in NFC, as the model's own tokenizer reads them and llama-server's not, and bytes."""
-    normalized = [unicodedata.normalize("NFC", text) for text in texts]
+    normalized = [nfc(text) for text in texts]
     return normalized, [len(text.encode()) for text in normalized]

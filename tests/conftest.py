@@ -4,10 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from models.prepare import prepare
 from tests import tiny_model
 from tests.running import EXACT, Service
+
+# The same examples each time: who sees a failure can repeat it.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture

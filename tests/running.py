@@ -97,6 +97,8 @@ class Service:
                 "RERANKER_PROJECTOR": str(model / "projector.safetensors"),
                 "RERANKER_PORT": str(self.port),
                 "LLAMA_SERVER_PORT": str(free_port()),
+                # A tiny model gains nothing from more, and on a busy machine they wait in turns.
+                "LLAMA_ARG_THREADS": "1",
                 **variables,
             }
         )

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from app.body import JSONRequest, JSONRoute
-from app.dialects.fields import Query, Text, Tokens, TopN
+from app.dialects.fields import Query, Texts, Tokens, TopN
 from app.dialects.jina import Meta
-from app.errors import Problem
+from app.errors import Problem, error_responses
 from app.service import RankingRequest, ServiceDependency, best_first
 
 
@@ -20,7 +20,13 @@ class Route(JSONRoute):
         return {"message": problem.detail}
 
 
-router = APIRouter(route_class=Route, tags=["rerank"])
+class Error(BaseModel):
+    """What is wrong and what to do."""
+
+    message: str
+
+
+router = APIRouter(route_class=Route, tags=["rerank"], responses=error_responses(Error))
 
 
 class RerankRequest(BaseModel):
@@ -28,7 +34,7 @@ class RerankRequest(BaseModel):
 
     model: str | None = Field(None, description="accepted for compatibility; one model is served")
     query: Query
-    documents: list[Text]
+    documents: Texts
     top_n: TopN | None = Field(None, description="results to return; absent, null or 0: all")
     max_tokens_per_doc: Tokens | None = Field(None, description="documents are cut to these tokens")
 

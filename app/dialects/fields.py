@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, FailFast, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 
@@ -49,6 +49,9 @@ Text = Annotated[
         }
     ),
 ]
+# One wrong item is enough: an error for each of millions would fill the memory.
+Strings = Annotated[list[String], FailFast()]
+Texts = Annotated[list[Text], FailFast()]
 Query = Annotated[Text, AfterValidator(_not_blank)]
 TopN = Annotated[int, Field(strict=True, ge=0)]
 Tokens = Annotated[int, Field(strict=True, ge=1)]

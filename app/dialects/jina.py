@@ -11,8 +11,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.body import JSONRequest, JSONRoute
-from app.dialects.fields import Query, String, Text, Tokens, TopN
-from app.errors import Problem
+from app.dialects.fields import Query, String, Texts, Tokens, TopN
+from app.errors import Problem, error_responses
 from app.service import RankingRequest, ServiceDependency, best_first
 
 
@@ -29,7 +29,16 @@ def error_body(problem: Problem) -> dict[str, str]:
     return {"detail": problem.detail, "message": problem.detail}
 
 
-router = APIRouter(route_class=Route, tags=["rerank"])
+class Error(BaseModel):
+    """What is wrong and what to do, under both names."""
+
+    detail: str
+    message: str
+
+
+router = APIRouter(route_class=Route, tags=["rerank"], responses=error_responses(Error))
+
+_MOST_RANK_FIELDS = 16
 
 
 class RerankRequest(BaseModel):
@@ -53,24 +62,30 @@ class RerankRequest(BaseModel):
 
     model: str | None = Field(None, description="accepted for compatibility; one model is served")
     query: Query
-    documents: list[Text]
+    documents: Texts
     top_n: TopN | None = Field(None, description="results to return; absent, null or 0: all")
     return_documents: bool | None = False
     return_embeddings: bool | None = Field(False, description="return the documents' vectors too")
     instruction: String | None = Field(None, description="what makes a document relevant")
     max_doc_length: Tokens | None = Field(None, description="documents are cut to these tokens")
     max_tokens_per_doc: Tokens | None = Field(None, description="another name of max_doc_length")
-    rank_fields: list[str] | None = Field(None, description="fields of documents that are objects")
+    rank_fields: list[str] | None = Field(
+        None, max_length=_MOST_RANK_FIELDS, description="fields of documents that are objects"
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _join_rank_fields(cls, body: Any) -> Any:
         """Give documents that are objects a text made of their `rank_fields`."""
         fields = body.get("rank_fields") if isinstance(body, dict) else None
-        if not isinstance(fields, list) or not all(isinstance(name, str) for name in fields):
+        if not isinstance(fields, list) or len(fields) > _MOST_RANK_FIELDS:
+            return body
+        if not all(isinstance(name, str) for name in fields):
             return body
         if isinstance(body.get("documents"), list):
-            return body | {"documents": [_joined(item, fields) for item in body["documents"]]}
+            # Each once, so that the texts grow no larger than the body.
+            names = list(dict.fromkeys(fields))
+            return body | {"documents": [_joined(item, names) for item in body["documents"]]}
         return body
 
     def ranking_request(self) -> RankingRequest:

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Tag
 
 from app.body import JSONRequest, JSONRoute
 from app.dialects import jina, tei
-from app.errors import Problem
+from app.errors import Problem, error_responses
 from app.service import ServiceDependency
 
 
@@ -28,7 +28,9 @@ class Route(JSONRoute):
         return tei.error_body(problem) if speaks_tei else jina.error_body(problem)
 
 
-router = APIRouter(route_class=Route, tags=["rerank"])
+router = APIRouter(
+    route_class=Route, tags=["rerank"], responses=error_responses(jina.Error | tei.Error)
+)
 
 RerankRequest = Annotated[
     Annotated[jina.RerankRequest, Tag("jina")] | Annotated[tei.RerankRequest, Tag("tei")],

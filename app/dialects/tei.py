@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from app import VERSION
-from app.dialects.fields import Query, String
+from app.dialects.fields import Query, Strings
 from app.errors import Problem
 from app.service import RankingRequest, ServiceDependency, best_first
 
@@ -19,6 +19,13 @@ def error_body(problem: Problem) -> dict[str, str]:
     """A sentence, and the kind of error that TEI would call it."""
     kinds = {503: "Unhealthy", 500: "Backend", 504: "Backend"}
     return {"error": problem.detail, "error_type": kinds.get(problem.status, "Validation")}
+
+
+class Error(BaseModel):
+    """What is wrong and what to do, and its kind."""
+
+    error: str
+    error_type: str
 
 
 class RerankRequest(BaseModel):
@@ -39,7 +46,7 @@ class RerankRequest(BaseModel):
     )
 
     query: Query
-    texts: list[String]
+    texts: Strings
     return_text: bool = False
     raw_scores: bool = Field(False, description="accepted; scores are always the cosine")
     truncate: bool = Field(True, description="accepted; long texts are always truncated")

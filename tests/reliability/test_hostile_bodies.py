@@ -1,0 +1,42 @@
+"""Bodies that cost little to send cost little to refuse."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from tests.running import Service
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("/rerank", "documents"), ("/rerank", "texts"), ("/v2/rerank", "documents")],
+)
+def test_many_wrong_documents_are_one_error(service: Service, path: str, field: str) -> None:
+    body = {"query": "soup", field: [1] * 500_000}
+
+    response = httpx.post(service.url + path, json=body, timeout=120)
+
+    assert response.status_code == 422
+    assert f"{field}[0]: " in response.text
+    assert len(response.text) < 1000
+
+
+def test_repeated_rank_field_is_joined_once(service: Service) -> None:
+    documents = [{"title": "noon", "text": "soup"}]
+
+    once = service.rerank(query="soup", documents=documents, rank_fields=["title", "text"])
+    repeated = service.rerank(
+        query="soup", documents=documents, rank_fields=["title", "text", "title"]
+    )
+
+    assert repeated.json()["usage"] == once.json()["usage"]
+
+
+def test_too_many_rank_fields(service: Service) -> None:
+    names = [f"field {i}" for i in range(17)]
+
+    response = service.rerank(query="soup", documents=[{"text": "noon"}], rank_fields=names)
+
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith("rank_fields: ")
