@@ -145,8 +145,8 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("weights/demo"))
     parser.add_argument("--cache", type=Path, default=Path("weights/training"))
-    parser.add_argument("--bag-steps", type=int, default=600, help="steps of the first stage")
-    parser.add_argument("--steps", type=int, default=500, help="steps on whole prompts")
+    parser.add_argument("--bag-steps", type=int, default=800, help="steps of the first stage")
+    parser.add_argument("--steps", type=int, default=400, help="steps on whole prompts")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
