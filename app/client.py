@@ -158,7 +158,7 @@ class _Client:
 
     def _results(self, response: httpx.Response, body: dict[str, Any]) -> list[Result]:
         """The results of an answer to `body`; raises `RerankerError` unless they fit it."""
-        if response.is_error:
+        if not response.is_success:
             raise self._refused(response)
         documents = len(body["documents"])
         wanted = min(documents, body.get("top_n") or documents)
@@ -317,4 +317,8 @@ def _is_outage(error: Exception) -> bool:
 def _address(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise RerankerError(f"{url!r} is no address; did you mean http://{url}?")
+    try:
+        httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise RerankerError(f"{url!r} is no address: {error}") from error
     return url.rstrip("/")

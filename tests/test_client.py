@@ -61,6 +61,8 @@ def test_results_are_those_of_a_plain_request(
 def test_errors_say_what_to_do(service: Service) -> None:
     with pytest.raises(RerankerError, match="did you mean http://localhost:7998"):
         Reranker("localhost:7998")
+    with pytest.raises(RerankerError, match="is no address"):
+        Reranker("http://localhost:port")
     with pytest.raises(RerankerError, match="is the service up, and RERANKER_URL right") as caught:
         Reranker(f"http://127.0.0.1:{free_port()}").rerank(QUERY, TEXTS)
     assert caught.value.status is None
