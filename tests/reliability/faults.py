@@ -42,7 +42,7 @@ def main(
     """
     with tiny_service(RERANKER_TIMEOUT_SECONDS=str(timeout_seconds)) as service:
         known = known_questions(service.url, count=20)
-        front = service.child("uvicorn")
+        front = service.front
         files, processes = front.num_fds(), _processes(service)
         with Load(service.url, known, clients) as load:
             with half_open_connections(service.port):

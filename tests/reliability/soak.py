@@ -30,7 +30,7 @@ def main(minutes: float = 30, clients: int = 4, out: Path = RESULTS) -> None:
     hours: list[float] = []
     with tiny_service() as service:
         known = known_questions(service.url, min(100, round(100 * minutes) + 10))
-        processes = {"front": service.child("uvicorn"), "llama-server": service.llama_server}
+        processes = {"front": service.front, "llama-server": service.llama_server}
         start = time.monotonic()
         with Load(service.url, known, clients) as load:
             while (elapsed := time.monotonic() - start) < minutes * 60:

@@ -152,7 +152,7 @@ def test_connections_without_a_request_end(narrow: Service) -> None:
             for client in (half, refused):
                 with suppress(OSError):
                     client.sendall(b"a")
-            front = narrow.child("uvicorn").net_connections("tcp")
+            front = narrow.front.net_connections("tcp")
             return not ports & {connection.raddr.port for connection in front if connection.raddr}
 
         wait_until(drip)
@@ -168,7 +168,7 @@ def test_huge_headers_are_refused(narrow: Service) -> None:
 
 def test_memory_is_bounded(roomy: Service) -> None:
     """200 requests of almost a megabyte each, none of which is ever whole."""
-    front = roomy.child("uvicorn")
+    front = roomy.front
     before = front.memory_info().rss
     body = b'"' + b"a" * 900_000
     with ExitStack() as stack:

@@ -57,7 +57,7 @@ def test_hanging_llama_server_is_started_again(recovering: Service) -> None:
 
 def test_kill_under_load_leaks_nothing(recovering: Service) -> None:
     expected = scores(recovering)
-    front = recovering.child("uvicorn")
+    front = recovering.front
     descriptors = front.num_fds()
     ended = threading.Event()
 
