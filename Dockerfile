@@ -12,11 +12,11 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-venv \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /srv/reranker
-COPY requirements.txt .
+COPY requirements.lock .
 # pip, the packages' own tests and a downloader that is not used stay behind in this stage.
 RUN python3 -m venv /pip \
     && python3 -m venv --without-pip .venv \
-    && /pip/bin/pip --python .venv install --no-cache-dir -r requirements.txt \
+    && /pip/bin/pip --python .venv install --no-cache-dir --require-hashes -r requirements.lock \
     && /pip/bin/pip --python .venv uninstall --yes hf_xet \
     && find .venv -type d -name tests -prune -exec rm -r {} +
 

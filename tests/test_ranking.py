@@ -1,0 +1,103 @@
+"""The demo model, through the running service, on texts that it was not trained on."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.running import ROOT, Service
+
+DEMO = ROOT / "weights/demo"
+LANGUAGES = json.loads((ROOT / "tests/ranking/languages.json").read_text())
+HELD_OUT = json.loads((DEMO / "held_out.json").read_text())
+RESULTS = json.loads((DEMO / "results.json").read_text())
+# Expected of a random order: each of twenty ranks is as likely, and the first ten count.
+RANDOM_NDCG = sum(1 / math.log2(1 + rank) for rank in range(1, 11)) / 20
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("demo")
+    for name in ("model.gguf", "projector.safetensors"):
+        shutil.copy(DEMO / name, folder)
+    with Service(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def rankings(demo: Service) -> list[list[int]]:
+    """Of each held-out list the places of its documents, best first."""
+    return [order(demo, list_["query"], list_["documents"]) for list_ in HELD_OUT]
+
+
+def results(demo: Service, query: str, documents: list[str]) -> list[dict[str, Any]]:
+    answer: list[dict[str, Any]] = demo.rerank(query=query, documents=documents).json()["results"]
+    return answer
+
+
+def order(demo: Service, query: str, documents: list[str]) -> list[int]:
+    return [result["index"] for result in results(demo, query, documents)]
+
+
+def ndcg(ranking: list[int], relevant: int) -> float:
+    """nDCG@10 where one document is relevant, whose ideal gain is 1."""
+    rank = ranking.index(relevant) + 1
+    return 1 / math.log2(1 + rank) if rank <= 10 else 0.0
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def test_the_meeting_comes_before_the_stew(demo: Service) -> None:
+    stew, meeting = "오늘 점심은 김치찌개를 먹었다", "내일 오후 2시에 품질 미팅이 있습니다"
+    assert order(demo, "내일 회의 일정", [stew, meeting]) == [1, 0]
+    assert order(demo, "내일 회의 일정", [meeting, stew]) == [0, 1]
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_sentences_are_found_in_each_language(demo: Service, language: str) -> None:
+    documents, queries = LANGUAGES[language]["documents"], LANGUAGES[language]["queries"]
+    assert len(documents) == 20
+    found = [ndcg(order(demo, query, documents), relevant) for query, relevant in queries]
+    assert mean(found) >= 2 * RANDOM_NDCG
+
+
+def test_held_out_descriptions_are_ranked_as_well_as_the_card_says(
+    rankings: list[list[int]],
+) -> None:
+    pairs = zip(rankings, HELD_OUT, strict=True)
+    found = [ndcg(ranking, list_["relevant"]) for ranking, list_ in pairs]
+    figures = RESULTS["package descriptions, en"]
+    # The card's figure is of more lists; these are a sample of them.
+    assert mean(found) == pytest.approx(figures["model"]["ndcg"], abs=0.05)
+    assert figures["model"]["ndcg"] > figures["BM25"]["ndcg"]
+
+
+def test_the_order_of_candidates_does_not_matter(demo: Service, rankings: list[list[int]]) -> None:
+    source = random.Random(1)
+    same = 0
+    for ranking, list_ in zip(rankings, HELD_OUT, strict=True):
+        documents = list_["documents"]
+        places = source.sample(range(len(documents)), len(documents))
+        shuffled = order(demo, list_["query"], [documents[place] for place in places])
+        same += places[shuffled[0]] == ranking[0]
+    assert same >= 0.9 * len(HELD_OUT)
+
+
+def test_scores_are_cosines_that_tell_documents_apart(demo: Service) -> None:
+    for list_ in HELD_OUT[:5]:
+        scores = [r["relevance_score"] for r in results(demo, list_["query"], list_["documents"])]
+        assert all(-1 <= score <= 1 for score in scores)
+        assert max(scores) - min(scores) > 0.1
+
+
+def test_the_model_is_small() -> None:
+    names = ("model.gguf", "projector.safetensors")
+    assert sum((DEMO / name).stat().st_size for name in names) <= 12_000_000
