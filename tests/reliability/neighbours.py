@@ -1,7 +1,7 @@
 """What a hostile document does to the order of others: `python -m tests.reliability.neighbours`.
 
-A reranker that reads all documents together lets each influence those after it; no more than a
-harmless document in its place should be able to. This reports and judges nothing.
+A reranker that reads all documents together lets each influence those after it. This reports how
+much a hostile one does, and a harmless one of the same length; it judges nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tests.running import Service
 from training.tokenizer import SPECIAL_TOKENS
 
 DOCUMENTS = 6
+LETTERS = 80
 
 
 def main(requests: int = 100, out: Path = RESULTS) -> None:
@@ -47,7 +48,7 @@ def main(requests: int = 100, out: Path = RESULTS) -> None:
 
 
 def _text(source: random.Random, pieces: tuple[str, ...]) -> str:
-    return " ".join(source.choices(pieces, k=10))
+    return " ".join(source.choices(pieces, k=LETTERS))[:LETTERS]
 
 
 def _order(service: Service, first: str, others: list[str]) -> list[int]:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from tests.reliability import faults, load, soak
+from tests.reliability.document import DOCUMENT, document
 
 
 def test_load(tmp_path: Path) -> None:
@@ -25,3 +26,7 @@ def test_faults(tmp_path: Path) -> None:
 
     outcomes = json.loads((tmp_path / "faults.json").read_text())["figures"]["outcomes"]
     assert outcomes.keys() == {"right", "503", "504"}
+
+
+def test_page_shows_the_results() -> None:
+    assert DOCUMENT.read_text() == document()
