@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test screenshot test-container golden train bench
+.PHONY: demo test lock soak screenshot test-container golden train bench
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/demo.sh
@@ -18,6 +18,19 @@ test: $(VENV)/.dev
 # The picture of the page in the README; the demo must be up.
 screenshot: $(VENV)/.dev
 	$(BIN)/python -m tests.screenshot docs/playground.png http://127.0.0.1:7998
+
+# Load, faults and half an hour of mixed traffic; writes docs/reliability.md.
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.reliability.load
+	$(BIN)/python -m tests.reliability.faults
+	$(BIN)/python -m tests.reliability.soak --minutes 30
+	$(BIN)/python -m tests.reliability.neighbours
+	$(BIN)/python -m tests.reliability.document
+
+# What the image installs, with hashes.
+lock: $(VENV)/.dev
+	$(BIN)/uv pip compile requirements.txt --universal --python-version 3.10 --generate-hashes \
+	  --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
 
 # In a Docker engine, started if none runs (as root); ends with "Error 77" where none can.
 test-container: $(VENV)/.dev
