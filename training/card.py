@@ -20,8 +20,8 @@ languages, names and docstrings of Python's modules, and made-up words in many s
 thread(s) of PyTorch.
 
 First a bag of tokens learns, by in-batch negatives, a direction and a weight for each token. That is written into the transformer as initial weights
-(`training/initial.py`), with which a passage's vector is the bag of its own tokens. Then all weights are trained on whole prompts of
-2 to 30 documents in random order, with temperature {temperature} and half of the negatives from the same section or package.
+(`training/initial.py`), with which a passage's vector is the bag of its own tokens. Then the weights left free are trained on whole prompts
+of 2 to 30 documents in random order, with temperature {temperature} and half of the negatives from the same section or package.
 
 ## What it scores
 

@@ -1,7 +1,7 @@
 """Initial weights with which the transformer ranks as a bag of tokens does.
 
-From random weights a model this small does not learn within hours which tokens of a prompt belong
-to which passage. So it begins with that written into three of its layers:
+Which tokens of a prompt belong to which passage takes hundreds of steps to learn from random
+weights, during which nothing else is learned. So it is written into three layers:
 
 - the first copies the two tokens before each token, where they are digits: at `">\\n` the
   number of the passage;
@@ -9,7 +9,8 @@ to which passage. So it begins with that written into three of its layers:
   a number of its own;
 - the last has a position attend to tokens with its own number, each by its weight in the bag.
 
-All other weights are random and small; training changes every one of them.
+All other weights are random and small, and left to the training: the multilayer perceptrons, the
+layers between, the norms and the projector.
 """
 
 from __future__ import annotations
