@@ -58,9 +58,10 @@ class Problem:
 
 _MEANINGS = {
     401: "no key of RERANKER_API_KEY was sent",
+    408: "the body came too slowly",
     413: "more than the service takes in one request",
     422: "a field is missing or wrong",
-    503: "llama-server is not ready, or failed",
+    503: "the queue is full, or llama-server is not ready or failed",
     504: "it took too long",
 }
 
