@@ -43,7 +43,7 @@ CONFIG = Qwen3Config(
 _VOCABULARY_SIZE = 8192
 _JUDGED_LISTS = 200
 _CANDIDATES = 20
-_SAMPLE = 40
+_SAMPLE = 25
 
 
 def main() -> None:
@@ -145,8 +145,8 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("weights/demo"))
     parser.add_argument("--cache", type=Path, default=Path("weights/training"))
-    parser.add_argument("--bag-steps", type=int, default=800, help="steps of the first stage")
-    parser.add_argument("--steps", type=int, default=400, help="steps on whole prompts")
+    parser.add_argument("--bag-steps", type=int, default=1600, help="steps of the first stage")
+    parser.add_argument("--steps", type=int, default=100, help="steps on whole prompts")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 

@@ -20,7 +20,7 @@ from training.pairs import Example, Pair, Sampler
 from training.synthetic import synthetic_example
 
 _BAG_RATE, _BAG_TEMPERATURE, _BAG_PAIRS = 1e-2, 0.03, 512
-_RATE, TEMPERATURE, _DOCUMENTS = 3e-5, 0.05, 64
+_RATE, TEMPERATURE, _DOCUMENTS = 1e-5, 0.05, 64
 _CANDIDATES = (2, 4, 6, 8, 8, 10, 12, 16, 20, 30)
 _TOKENS = (8, 48)
 _SYNTHETIC_SHARE = 0.1
