@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lock soak screenshot test-container golden train bench
+.PHONY: demo test lock audit soak screenshot test-container golden train bench
 
 demo: $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/demo.sh
@@ -13,7 +13,7 @@ test: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/shellcheck start.sh tests/demo.sh tests/container/*.sh bench/gpu.sh .ci/run
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 # The picture of the page in the README; the demo must be up.
 screenshot: $(VENV)/.dev
@@ -31,6 +31,11 @@ soak: $(VENV)/.dev
 lock: $(VENV)/.dev
 	$(BIN)/uv pip compile requirements.txt --universal --python-version 3.10 --generate-hashes \
 	  --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
+
+# Known vulnerabilities in what the image installs; fails if PyPI cannot tell.
+audit: $(VENV)/.dev
+	$(BIN)/uv tool run pip-audit==2.10.1 --strict --disable-pip --require-hashes \
+	  --requirement requirements.lock
 
 # In a Docker engine, started if none runs (as root); ends with "Error 77" where none can.
 test-container: $(VENV)/.dev

@@ -187,10 +187,10 @@ wait_for_llama_server() {
   until is_healthy; do
     if [[ -n $llama ]]; then
       running "$llama" || start_with_less
-    elif ((waited++ >= 120)); then
+    elif ((waited++ >= 600)); then
       fail "no llama-server answers at $LLAMA_SERVER_URL; start it or unset LLAMA_SERVER_URL"
     fi
-    pause 0.5
+    pause 0.1
   done
   say "llama-server is ready!"
 }

@@ -52,7 +52,7 @@ def environment(**variables: str) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("RERANKER_", "LLAMA_ARG_", "LLAMA_SERVER_U", "HF_"))
+        if not name.startswith(("RERANKER_", "LLAMA_ARG_", "LLAMA_SERVER_U", "HF_", "COLUMNS"))
     }
     inherited["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return inherited | variables
@@ -157,6 +157,12 @@ class Service:
             return httpx.get(f"{self.url}/health").status_code == 200
         except httpx.HTTPError:
             return False
+
+    def metric(self, name: str) -> float:
+        """The metric `reranker_<name>`, which has no labels."""
+        text = httpx.get(f"{self.url}/metrics").text
+        (value,) = re.findall(rf"^reranker_{name} (\S+)$", text, re.MULTILINE)
+        return float(value)
 
     def rerank(self, **body: object) -> httpx.Response:
         return httpx.post(f"{self.url}/rerank", json=body, timeout=120)

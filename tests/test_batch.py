@@ -10,14 +10,14 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Semaphore, Thread
+from threading import Semaphore
 from typing import Any
 
 import psutil
 import pytest
 
+from tests.fake_server import FakeHandler, FakeServer
 from tests.running import EXACT, ROOT, Service, environment, free_port, run_on_terminal, wait_until
 
 BATCH = [sys.executable, "-m", "app", "batch"]
@@ -445,36 +445,27 @@ def test_progress_on_a_terminal(service: Service, few: Path, out: Path) -> None:
     assert "3/3" in shown
 
 
-class Faulty(BaseHTTPRequestHandler):
+class Faulty(FakeHandler):
     """Fails for one query while it answers others, as a service does that the query breaks."""
 
     received = Semaphore(0)
 
-    def do_POST(self) -> None:
-        query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["query"]
+    def respond(self) -> None:
+        query = json.loads(self.request_body())["query"]
         if query == "poison":
             # Three others are in flight at a time: when a fourth comes, one has been answered.
             for _ in range(4):
                 self.received.acquire()
-            status, body = 503, b'{"detail": "llama-server failed"}'
+            self.answer(503, b'{"detail": "llama-server failed"}')
         else:
             self.received.release()
-            status, body = 200, b'{"results": [{"index": 0, "relevance_score": 0.5}]}'
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
+            self.answer(200, b'{"results": [{"index": 0, "relevance_score": 0.5}]}')
 
 
 @pytest.fixture
 def faulty() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Faulty) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with FakeServer(Faulty) as server:
+        yield server.url
 
 
 def test_request_that_breaks_the_service(faulty: str, tmp_path: Path, out: Path) -> None:

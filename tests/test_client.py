@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from app.client import (
     Reranker,
     RerankerError,
 )
+from tests.fake_server import FakeHandler, FakeServer
 from tests.running import Service, free_port, wait_until
 
 QUERY = "meeting tomorrow"
@@ -100,8 +103,7 @@ def test_a_service_that_dies_is_done_without_until_it_is_back(
         assert by_model != BY_SIMILARITY
         assert ranked() == by_model
         assert caplog.messages == []
-        for process in [*running.process.children(recursive=True), running.process]:
-            process.kill()
+        os.killpg(running.process.pid, signal.SIGKILL)
         running.process.wait()
         assert [ranked() for _ in range(20)] == [BY_SIMILARITY] * 20
     (warning,) = caplog.messages
@@ -111,54 +113,35 @@ def test_a_service_that_dies_is_done_without_until_it_is_back(
     assert caplog.messages[1:] == ["reranker answers again"]
 
 
-Serve = Callable[[type[BaseHTTPRequestHandler]], str]
+Serve = Callable[[type[FakeHandler]], str]
 
 
-class Hung(BaseHTTPRequestHandler):
+class Hung(FakeHandler):
     """A server that takes requests and never answers them."""
 
     requests = 0
     released = threading.Event()
 
-    def do_POST(self) -> None:
+    def respond(self) -> None:
         type(self).requests += 1
         self.released.wait()
 
-    def do_GET(self) -> None:
-        self.do_POST()
 
+class Wrong(FakeHandler):
+    """A server that answers `content`, whatever it is asked."""
 
-class Wrong(BaseHTTPRequestHandler):
-    """A server that answers `answer`, whatever it is asked."""
+    content = b""
 
-    answer = b""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.answer)))
-        self.end_headers()
-        self.wfile.write(self.answer)
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+    def respond(self) -> None:
+        self.request_body()
+        self.answer(200, self.content)
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    servers: list[ThreadingHTTPServer] = []
-
-    def start(handler: type[BaseHTTPRequestHandler]) -> str:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    Hung.released.set()
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    with ExitStack() as servers:
+        yield lambda handler: servers.enter_context(FakeServer(handler)).url
+        Hung.released.set()
 
 
 def test_a_server_that_hangs_costs_one_time_out(
@@ -193,7 +176,7 @@ def results(*scores: object, key: str = "results") -> bytes:
 def test_an_answer_that_is_no_ranking_is_none(
     serve: Serve, answer: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Wrong.answer = answer
+    Wrong.content = answer
     client = Reranker(serve(Wrong))
     with pytest.raises(RerankerError, match="no ranking of 4 documents"):
         client.rerank(QUERY, TEXTS)

@@ -9,7 +9,7 @@ import cohere
 import httpx
 import pytest
 
-from tests.running import EXACT, Service
+from tests.running import EXACT, Service, wait_until
 
 ORIGIN = {"Origin": "https://app.example"}
 
@@ -70,6 +70,16 @@ def test_official_client_sends_its_key(locked: Service) -> None:
     assert right.rerank(model="any", query="soup?", documents=["noon"]).results[0].index == 0
     with pytest.raises(cohere.UnauthorizedError):
         wrong.rerank(model="any", query="soup?", documents=["noon"])
+
+
+def test_keys_are_in_no_log(locked: Service) -> None:
+    for key in ("zweiter-schlüssel", "mistyped-key"):
+        headers = {b"Authorization": f"Bearer {key}".encode(), b"X-Request-ID": b"tried"}
+        httpx.post(f"{locked.url}/rerank", headers=headers)
+
+    wait_until(lambda: locked.output.count('"tried"') == 2)
+    assert "zweiter" not in locked.output
+    assert "mistyped" not in locked.output
 
 
 def test_cors_as_configured(locked: Service, service: Service) -> None:

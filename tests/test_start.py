@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -101,14 +102,19 @@ def test_killed_front_ends_the_service(model: Path) -> None:
         assert "uvicorn ended with status 137" in service.output
 
 
-def test_hanging_llama_server_is_a_timeout(model: Path) -> None:
+def test_hanging_llama_server_is_one_timeout_for_all_who_wait(model: Path) -> None:
     with Service(model, RERANKER_TIMEOUT_SECONDS="1") as service:
         service.llama_server.suspend()
-        response = service.rerank(query="a", documents=["b"])
+        with ThreadPoolExecutor() as clients:
+            # The second one waits for the slot that the first one has.
+            asked = [clients.submit(service.rerank, query="a", documents=["b"]) for _ in range(2)]
+            responses = [client.result() for client in asked]
         service.llama_server.resume()
 
-        assert response.status_code == 504
-        assert "RERANKER_TIMEOUT_SECONDS" in response.json()["detail"]
+        assert [response.status_code for response in responses] == [504, 504]
+        assert "RERANKER_TIMEOUT_SECONDS" in responses[0].json()["detail"]
+        first, second = (response.elapsed.total_seconds() for response in responses)
+        assert second == pytest.approx(first, rel=0.5)
         wait_until(lambda: service.rerank(query="a", documents=["b"]).status_code == 200)
 
 

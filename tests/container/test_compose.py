@@ -52,7 +52,7 @@ def project(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proj
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     shutil.copy(folder / ".env.example", folder / ".env")
-    project = Project(folder, hub.port)
+    project = Project(folder, hub.server_port)
     project.compose("down", "--volumes")
     try:
         project.compose("up", "--build", "--detach")

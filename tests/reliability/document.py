@@ -24,7 +24,7 @@ def document() -> str:
     """The page, with the figures of the results."""
     results = {
         name: json.loads((RESULTS / f"{name}.json").read_text())
-        for name in ("load", "soak", "faults")
+        for name in ("load", "soak", "faults", "neighbours")
     }
     rows = [("claim", "check", "figure"), ("---", "---", "---")]
     rows += _tested() + _measured(**{name: r["figures"] for name, r in results.items()})
@@ -40,6 +40,21 @@ def document() -> str:
 
 def _tested() -> list[tuple[str, str, str]]:
     claims = {
+        "No more requests wait than RERANKER_QUEUE_LIMIT, others get 503 and Retry-After at once; "
+        "clients that leave make room, slow bodies and huge headers are cut off; 200 requests of a "
+        "megabyte take bounded memory": "tests/reliability/test_admission.py",
+        "A llama-server that dies or hangs is started again, a full disk ends nothing, and one "
+        "deadline covers body, queue and model": "tests/reliability/test_recovery.py",
+        "Garbage, cut-off answers, NaN and wrong numbers of vectors from llama-server become "
+        "errors, never scores": "tests/reliability/test_faulty_answers.py",
+        "A clock that jumps by a month, to and fro, changes nothing": (
+            "tests/reliability/test_clock.py"
+        ),
+        "Damaged weights, those of another model, too little memory or a folder that cannot be "
+        "written end start.sh with one message and no process left": "tests/test_start.py",
+        "Without enough GPU memory half the context is tried, then the CPU, unless refused": (
+            "tests/reliability/test_gpu_fallback.py"
+        ),
         "Text never becomes a special token and changes no token but its own; "
         "each document gets a finite score in -1…1": "tests/reliability/test_hostile_text.py",
         "A small hostile body takes neither minutes nor gigabytes": (
@@ -52,15 +67,33 @@ def _tested() -> list[tuple[str, str, str]]:
             "tests/reliability/test_determinism.py"
         ),
         "What is installed is what was locked": "tests/test_lock.py",
+        "No query, document or key is in a log": "tests/test_observe.py tests/test_keys.py",
+        "Projectors are read as safetensors only: no pickle is ever loaded": (
+            "tests/test_projector.py"
+        ),
     }
-    return [(claim, f"`pytest {tests}`", _EACH_RUN) for claim, tests in claims.items()]
+    return [
+        *((claim, f"`pytest {tests}`", _EACH_RUN) for claim, tests in claims.items()),
+        (
+            "Of the container only the front can be reached from outside",
+            "`make test-container`",
+            "passes where a container engine runs",
+        ),
+    ]
 
 
 def _measured(
-    load: dict[str, Any], soak: dict[str, Any], faults: dict[str, Any]
+    load: dict[str, Any],
+    soak: dict[str, Any],
+    faults: dict[str, Any],
+    neighbours: dict[str, Any],
 ) -> list[tuple[str, str, str]]:
     slopes = [f"{name} {value:+g}" for name, value in soak.items() if name.endswith("/h")]
     kills, hangs = (faults[f"seconds to recover from each {what}"] for what in ("kill", "hang"))
+    hostile, harmless = (
+        neighbours[f"pairs of others in another order after a {kind} first document"]
+        for kind in ("hostile", "harmless")
+    )
     return [
         (
             "Answers under load are those given one by one",
@@ -68,15 +101,22 @@ def _measured(
             f"{_right(load)}; {load['clients']} clients, p99 {load['p99 seconds']} s",
         ),
         (
-            "Memory, files and threads stay flat",
+            "Memory, files and threads stay flat, answers as quick as at the start",
             "`python -m tests.reliability.soak`",
-            f"{_right(soak)} in {soak['minutes']:g} minutes; {', '.join(slopes)}",
+            f"{_right(soak)} in {soak['minutes']:g} minutes; {', '.join(slopes)}; p99 of the "
+            f"second half {soak['p99 of the second half to the first']} of the first",
         ),
         (
             "While llama-server dies and hangs, each answer is right or a clear error",
             "`python -m tests.reliability.faults`",
             f"{_right(faults)}, all others clear errors; at most {max(kills)} s to recover from "
             f"{len(kills)} kills, {max(hangs)} s from {len(hangs)} hangs",
+        ),
+        (
+            "How a hostile first document changes the order of others (reported, with a model of "
+            "random weights)",
+            "`python -m tests.reliability.neighbours`",
+            f"{hostile:.1%} of pairs change places, {harmless:.1%} after a harmless one",
         ),
     ]
 

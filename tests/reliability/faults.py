@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -48,14 +47,13 @@ def main(
             with half_open_connections(service.port):
                 after_kills = [_kill(service, known[0]) for _ in range(kills)]
                 after_hangs = [_hang(service, known[0], load) for _ in range(hangs)]
-            right = load.outcomes.counts["right"]
-            wait_until(lambda: load.outcomes.counts["right"] > right + clients, RECOVERY_SECONDS)
+            load.wait_for_more("right", 2 * clients)
         checks = {
             "every answer is the known one or a clear error": not load.outcomes.wrong,
             "the next request is answered": _answers(service, known[0]),
             # The request for the metrics is one itself.
-            "no request is left": _settles(lambda: _metric(service, "requests_in_flight") == 1),
-            "no prompt waits for a slot": _metric(service, "prompts_waiting") == 0,
+            "no request is left": _settles(lambda: service.metric("requests_in_flight") == 1),
+            "no prompt waits for a slot": service.metric("prompts_waiting") == 0,
             "no connection is left": _settles(lambda: front.num_fds() <= files + SPARE_FILES),
             "no process is left": _settles(lambda: _processes(service) == processes),
         }
@@ -105,12 +103,6 @@ def _seconds_until_right(service: Service, question: Question) -> float:
 def _answers(service: Service, question: Question) -> bool:
     response = httpx.post(service.url + question.path, json=question.body, timeout=60)
     return question.is_answered_by(response)
-
-
-def _metric(service: Service, name: str) -> float:
-    text = httpx.get(f"{service.url}/metrics").text
-    (value,) = re.findall(rf"^reranker_{name} (\S+)$", text, re.MULTILINE)
-    return float(value)
 
 
 def _processes(service: Service) -> list[str]:

@@ -22,6 +22,7 @@ MEASURES: dict[str, Callable[[psutil.Process], float]] = {
 # By how much each may rise in the second half. A leak grows with time: a slower one takes a
 # longer soak to find.
 MOST_RISE = {"MB": 16, "files": 8, "threads": 4}
+MOST_P99_RATIO = 1.5
 
 
 def main(minutes: float = 30, clients: int = 4, out: Path = RESULTS) -> None:
@@ -41,15 +42,23 @@ def main(minutes: float = 30, clients: int = 4, out: Path = RESULTS) -> None:
                 time.sleep(min(5, minutes))
     outcomes = load.outcomes
     half = len(hours) // 2
+    p99 = _p99_by_minute(outcomes.answers, start)
+    p99_ratio = round(
+        float(np.median(p99[len(p99) // 2 :]) / np.median(p99[: len(p99) // 2 + 1])), 2
+    )
     figures: dict[str, object] = {
         "minutes": minutes,
         "clients": clients,
         "requests": outcomes.total,
         "outcomes": outcomes.counts,
-        "p99 seconds by minute": _p99_by_minute(outcomes.answers, start),
+        "p99 seconds by minute": p99,
+        "p99 of the second half to the first": p99_ratio,
         "wrong answers": outcomes.wrong[:10],
     }
-    checks = {"every answer is the known one": outcomes.counts["right"] == outcomes.total > 0}
+    checks = {
+        "every answer is the known one": outcomes.counts["right"] == outcomes.total > 0,
+        "p99 is stable": p99_ratio <= MOST_P99_RATIO,
+    }
     for (name, measure), values in series.items():
         slope = float(np.polyfit(hours[half:], values[half:], 1)[0])
         rise = slope * (hours[-1] - hours[half])

@@ -166,8 +166,26 @@ def test_huge_headers_are_refused(narrow: Service) -> None:
         assert answer(client).status == 400
 
 
-def test_memory_is_bounded(roomy: Service) -> None:
-    """200 requests of almost a megabyte each, none of which is ever whole."""
+def test_memory_is_bounded(service: Service) -> None:
+    """200 requests of a megabyte each, while the model stands still."""
+    front = service.front
+    before = front.memory_info().rss
+    body = json.dumps({"query": "soup?", "documents": ["soup " * 200_000]}).encode()
+    with stopped(service.llama_server), ExitStack() as stack:
+        clients = [stack.enter_context(closing(connect(service))) for _ in range(200)]
+        with ThreadPoolExecutor(20) as senders:
+            list(senders.map(lambda client: send(client, body), clients))
+        # One slot and a queue of 64 keep theirs.
+        wait_until(lambda: len(select.select(clients, [], [], 0)[0]) == 135)
+        # The request for the metrics is one itself.
+        wait_until(lambda: service.metric("requests_in_flight") == 66)
+        assert front.memory_info().rss < before + 4 * 65 * len(body)
+
+    wait_until(lambda: service.rerank(**BODY).status_code == 200)
+
+
+def test_memory_is_bounded_before_requests_are_whole(roomy: Service) -> None:
+    """200 requests of almost a megabyte each, none of which ever ends."""
     front = roomy.front
     before = front.memory_info().rss
     body = b'"' + b"a" * 900_000

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.reliability.faulty_proxy import Damage, FaultyProxy
+from tests.reliability.damage import DAMAGE
+from tests.reliability.faulty_proxy import FaultyProxy
+from tests.reliability.traffic import Load, known_questions
 from tests.running import EXACT, Service
 
 BODY: dict[str, object] = {
@@ -20,56 +20,6 @@ BODY: dict[str, object] = {
     "max_tokens_per_doc": 16,
 }
 LEGIBLE = re.compile(r"llama-server (failed|is not ready); ")
-
-
-def _changed(change: Callable[[Any], Any]) -> Damage:
-    """Damage to parsed JSON; what became shorter is filled up with spaces."""
-
-    def damage(content: bytes) -> bytes:
-        return json.dumps(change(json.loads(content))).encode().ljust(len(content))
-
-    return damage
-
-
-def _probabilities(change: Callable[[list[Any]], Any]) -> Damage:
-    def damaged(answer: Any) -> Any:
-        position = answer["completion_probabilities"][0]
-        position["top_logprobs"] = change(position["top_logprobs"])
-        return answer
-
-    return _changed(damaged)
-
-
-def _not_a_number(tokens: list[Any]) -> list[Any]:
-    tokens[1]["logprob"] = float("nan")
-    return tokens
-
-
-def _null(tokens: list[Any]) -> list[Any]:
-    tokens[1]["logprob"] = None
-    return tokens
-
-
-def _same_token(tokens: list[Any]) -> list[Any]:
-    return [tokens[0], *tokens[:-1]]
-
-
-DAMAGE: dict[str, tuple[str, Damage]] = {
-    "garbage": ("/completion", lambda content: b"\x00\xff" * (len(content) // 2)),
-    "truncated": ("/completion", lambda content: content[: len(content) // 2]),
-    "nothing": ("/completion", lambda content: b""),
-    "another object": ("/completion", _changed(lambda answer: {"content": "a"})),
-    "a list": ("/completion", _changed(lambda answer: [1, 2])),
-    "too few": ("/completion", _probabilities(lambda tokens: tokens[:-1])),
-    "too many": ("/completion", _probabilities(lambda tokens: [*tokens, tokens[-1]])),
-    "NaN": ("/completion", _probabilities(_not_a_number)),
-    "null": ("/completion", _probabilities(_null)),
-    "twice the same": ("/completion", _probabilities(_same_token)),
-    "garbage for tokens": ("/tokenize", lambda content: b"<html>".ljust(len(content))),
-    "too few tokens": ("/tokenize", _changed(lambda answer: {"tokens": answer["tokens"][:9]})),
-    "huge token": ("/tokenize", _changed(lambda answer: {"tokens": [10**30, *answer["tokens"]]})),
-    "no text": ("/detokenize", _changed(lambda answer: {})),
-}
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +56,23 @@ def test_damaged_answer_is_an_error(
     assert [result["relevance_score"] for result in again] == pytest.approx(
         [result["relevance_score"] for result in expected], abs=1e-4
     )
+
+
+def test_damage_under_load(service: Service, behind_proxy: Service, proxy: FaultyProxy) -> None:
+    known = known_questions(service.url, count=20)
+    with Load(behind_proxy.url, known, clients=8) as load:
+        for path, damage in DAMAGE.values():
+            # No question of these is so long that it takes /detokenize.
+            if path != "/detokenize":
+                proxy.path, proxy.damage = path, damage
+                load.wait_for_more("503", 8)
+                proxy.path = ""
+                load.wait_for_more("right", 16)
+
+    assert load.outcomes.wrong == []
+    assert load.outcomes.counts.keys() == {"right", "503"}
+    assert behind_proxy.metric("requests_in_flight") == 1  # the one that asks
+    assert behind_proxy.metric("prompts_waiting") == 0
 
 
 def test_log_of_errors_keeps_the_text_out(behind_proxy: Service, proxy: FaultyProxy) -> None:

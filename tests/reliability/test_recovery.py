@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.reliability.raw_client import answer, connect, send
+from tests.reliability.traffic import Load, known_questions
 from tests.running import EXACT, Service, wait_until
 
 BODY: dict[str, object] = {"query": "soup?", "documents": ["noon", "two", "a meeting"]}
@@ -85,9 +86,8 @@ def test_kill_under_load_leaks_nothing(recovering: Service) -> None:
             assert response.json()["detail"]
     assert 503 in {response.status_code for response in responses}
     assert scores(recovering) == pytest.approx(expected, abs=1e-4)
-    metrics = httpx.get(f"{recovering.url}/metrics").text
-    assert "reranker_requests_in_flight 1.0" in metrics
-    assert "reranker_prompts_waiting 0.0" in metrics
+    assert recovering.metric("requests_in_flight") == 1  # the one that asks
+    assert recovering.metric("prompts_waiting") == 0
     # Connections of clients end soon after; those to llama-server are few.
     wait_until(lambda: front.num_fds() <= descriptors + 4)
     assert recovering.llama_server.pid != killed.pid
@@ -100,11 +100,11 @@ def test_full_disk_ends_nothing(model: Path, tmp_path: Path) -> None:
     service.launch()
     try:
         wait_until(service.healthy)
-        assert service.rerank(**BODY).status_code == 200
-
-        service.llama_server.kill()
-        wait_until(lambda: not service.healthy())
-        wait_until(service.healthy)
-        assert service.rerank(**BODY).status_code == 200
+        known = known_questions(service.url, count=10)
+        with Load(service.url, known, clients=8) as load:
+            service.llama_server.kill()
+            load.wait_for_more("503", 1)
+            load.wait_for_more("right", 16)
+        assert load.outcomes.wrong == []
     finally:
         assert service.stop() == 0

@@ -18,7 +18,7 @@ import numpy as np
 
 from tests import tiny_model
 from tests.reliability.hostile import CONTROL, DIRECTION, NESTED, PLAIN, TEMPLATE
-from tests.running import Service
+from tests.running import Service, wait_until
 from training.tokenizer import SPECIAL_TOKENS
 
 TOLERANCE = 1e-4
@@ -124,6 +124,12 @@ class Load:
         self._ended.set()
         for thread in self._threads:
             thread.join()
+
+    def wait_for_more(self, outcome: str, count: int) -> None:
+        """Wait until `count` more requests have ended as `outcome`."""
+        counts = self.outcomes.counts
+        target = counts[outcome] + count
+        wait_until(lambda: counts[outcome] >= target)
 
     def _ask_until_end(self, source: random.Random) -> None:
         with httpx.Client(base_url=self._url, timeout=TIMEOUT_SECONDS) as client:
