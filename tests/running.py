@@ -141,7 +141,7 @@ class Service:
     def child(self, pattern: str) -> psutil.Process:
         """The one process below start.sh whose command line matches."""
         children = self.process.children(recursive=True)
-        (found,) = [c for c in children if re.search(pattern, " ".join(c.cmdline()))]
+        (found,) = [child for child in children if re.search(pattern, _command(child))]
         return found
 
     @property
@@ -166,3 +166,10 @@ class Service:
 
     def rerank(self, **body: object) -> httpx.Response:
         return httpx.post(f"{self.url}/rerank", json=body, timeout=120)
+
+
+def _command(process: psutil.Process) -> str:
+    # The helpers of start.sh come and go.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""

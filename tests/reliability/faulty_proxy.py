@@ -15,8 +15,7 @@ class _Handler(FakeHandler):
     server: FaultyProxy
 
     def respond(self) -> None:
-        url = self.server.target + self.path
-        answer = httpx.request(self.command, url, content=self.request_body(), timeout=60)
+        answer = self.server.target.request(self.command, self.path, content=self.request_body())
         damaged = self.path == self.server.path
         content = self.server.damage(answer.content) if damaged else answer.content
         self.answer(answer.status_code, content, max(len(content), len(answer.content)))
@@ -31,6 +30,10 @@ class FaultyProxy(FakeServer):
 
     def __init__(self, target: str) -> None:
         super().__init__(_Handler)
-        self.target = target
+        self.target = httpx.Client(base_url=target, timeout=60)
         self.path = ""
         self.damage: Damage = bytes
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.target.close()
