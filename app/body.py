@@ -21,6 +21,8 @@ from app.settings import Settings
 
 # About a millisecond of parsing.
 _LARGE_BODY_BYTES = 128 * 1024
+# Their names in the dialects.
+_DOCUMENTS = ("documents", "texts")
 
 
 class JSONRequest(Request):
@@ -60,12 +62,14 @@ class JSONRequest(Request):
             yield chunk
 
     async def json(self) -> Any:
-        """The parsed body; raises `json.JSONDecodeError` however it is malformed."""
+        """The parsed body; raises `json.JSONDecodeError` however it is malformed, or `TooLarge`."""
         body = await self.body()
         if len(body) < _LARGE_BODY_BYTES:
             self.parsed = _parse(body)
         else:
             self.parsed = await asyncio.to_thread(_parse, body)
+        # Not later: to validate a large body's millions of documents would take seconds.
+        _check_count(self.parsed, self.app.state.settings.max_documents)
         return self.parsed
 
 
@@ -104,6 +108,16 @@ def _check_size(size: int, limit: int) -> None:
             f"the body is larger than {limit:,} bytes (RERANKER_MAX_BODY_BYTES); "
             "send the documents in several requests"
         )
+
+
+def _check_count(parsed: Any, limit: int) -> None:
+    for name in _DOCUMENTS:
+        documents = parsed.get(name) if isinstance(parsed, dict) else None
+        if isinstance(documents, list) and len(documents) > limit:
+            raise TooLarge(
+                f"{len(documents):,} documents in one request; at most {limit:,} "
+                "(RERANKER_MAX_DOCUMENTS), so send them in several requests"
+            )
 
 
 def _parse(body: bytes) -> Any:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import anyio
 from fastapi import HTTPException, Request
 
 Result = TypeVar("Result")
@@ -23,19 +24,18 @@ async def unless_disconnected(request: Request, work: Coroutine[Any, Any, Result
 
     The body of the request must have been read.
     """
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_disconnect(request))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientLeft
-    finally:
-        working.cancel()
-        leaving.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+    # In a task of its own, `work` would be cancelled by asyncio and not by a scope of anyio, from
+    # which httpx shields the closing of its connections.
+    with anyio.CancelScope() as scope:
+        leaving = asyncio.create_task(_cancel_on_disconnect(request, scope))
+        try:
+            return await work
+        finally:
+            leaving.cancel()
+    raise ClientLeft
 
 
-async def _disconnect(request: Request) -> None:
+async def _cancel_on_disconnect(request: Request, scope: anyio.CancelScope) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    scope.cancel()

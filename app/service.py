@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from app.admission import Admission
 from app.disconnect import unless_disconnected
-from app.errors import TooLarge
 from app.settings import Settings
 from models.llama_server import LlamaServer
 from models.rerank import Ranking, Reranker
@@ -42,16 +41,10 @@ class Service:
     async def rerank(self, http: Request, request: RankingRequest) -> Ranking:
         """Score the documents for the client of `http`, as long as it is there.
 
-        Raises `TooLarge` or what the reranker raises.
+        Raises what the reranker raises.
         """
-        documents, limit = request.documents, self.settings.max_documents
-        if len(documents) > limit:
-            raise TooLarge(
-                f"{len(documents):,} documents in one request; at most {limit:,} "
-                "(RERANKER_MAX_DOCUMENTS), so send them in several requests"
-            )
         work = self.reranker.rerank(
-            request.query, documents, request.instruction, request.max_document_tokens
+            request.query, request.documents, request.instruction, request.max_document_tokens
         )
         ranking = await unless_disconnected(http, work)
         # For the log and the metrics.

@@ -23,6 +23,7 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 START_UP_SECONDS = 60.0
+APP = [sys.executable, "-m", "app"]
 
 # Full precision, so that scores can be compared with the reference.
 EXACT = {
@@ -80,6 +81,21 @@ def run_on_terminal(
     os.close(terminal)
     assert process.returncode == 0, shown
     return shown.decode()
+
+
+def run_app(
+    *arguments: str | bytes, stdin: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of `python -m app` to its end, in a clean shell but for `variables`."""
+    return subprocess.run(
+        [*APP, *arguments],
+        cwd=ROOT,
+        env=environment(**variables),
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 class Service:

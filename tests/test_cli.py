@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import pty
 import re
-import socket
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gguf
-import numpy as np
 import pytest
 from rich.cells import cell_len
 
-from app.client import Result
 from app.commands.documents import DocumentsError, read
-from app.doctor.examine import examine
-from app.doctor.memory import Sizes, check_memory
-from app.doctor.plan import Plan
-from app.doctor.scores import compare
-from app.doctor.weights import Transformer
-from models.export import write_projector
-from models.gguf_header import KINDS
-from tests.running import ROOT, Service, environment, free_port, run_on_terminal
+from tests.running import APP, ROOT, Service, environment, free_port, run_app, run_on_terminal
 
-APP = [sys.executable, "-m", "app"]
 QUERY = "내일 회의 일정"
 DOCUMENTS = ["The kitchen serves soup at noon.", "내일 오후 2시에 품질 미팅이 있습니다", "[b]a[/b]"]
-
-
-def run(
-    *arguments: str | bytes, stdin: str = "", **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, in a clean shell but for `variables`."""
-    return subprocess.run(
-        [*APP, *arguments],
-        cwd=ROOT,
-        env=environment(**variables),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 def posted(service: Service, documents: list[str], **body: Any) -> list[dict[str, Any]]:
@@ -68,14 +38,14 @@ class TestRerank:
     def test_json_is_what_a_post_answers(
         self, service: Service, options: list[str], body: dict[str, Any]
     ) -> None:
-        done = run("rerank", QUERY, *DOCUMENTS, "--json", *options, "--url", service.url)
+        done = run_app("rerank", QUERY, *DOCUMENTS, "--json", *options, "--url", service.url)
 
         assert done.returncode == 0
         assert json.loads(done.stdout) == posted(service, DOCUMENTS, **body)
 
     def test_lines_in_a_pipe(self, service: Service) -> None:
         documents = [*DOCUMENTS, "two\n\tlines \x1b[31m", "long " * 100]
-        done = run("rerank", QUERY, *documents, RERANKER_URL=service.url)
+        done = run_app("rerank", QUERY, *documents, RERANKER_URL=service.url)
 
         texts = [*DOCUMENTS, "two lines [31m", ("long " * 100).strip()]
         assert [line.split("\t") for line in done.stdout.splitlines()] == [
@@ -113,7 +83,7 @@ class TestRerank:
         lines.write_text('"one\u2028line"\n\n{"text": "soup\\nat noon", "id": 7}\n')
         files = ["--file", str(plain), "-f", str(lines)]
 
-        done = run(
+        done = run_app(
             "rerank", QUERY, "first", *files, "--json", "--url", service.url, stdin="not read"
         )
 
@@ -121,7 +91,7 @@ class TestRerank:
         assert json.loads(done.stdout) == posted(service, documents)
 
     def test_documents_of_standard_input(self, service: Service) -> None:
-        done = run("rerank", QUERY, "--json", "--url", service.url, stdin="\n".join(DOCUMENTS))
+        done = run_app("rerank", QUERY, "--json", "--url", service.url, stdin="\n".join(DOCUMENTS))
 
         assert json.loads(done.stdout) == posted(service, DOCUMENTS)
 
@@ -147,17 +117,19 @@ class TestRerank:
         ],
     )
     def test_wrong_command_line(self, arguments: list[str | bytes], message: str) -> None:
-        done = run(*arguments)
+        done = run_app(*arguments)
 
         assert done.returncode == 2
         assert message in done.stderr
         assert "Traceback" not in done.stderr
 
     def test_service_that_is_not_there(self) -> None:
-        assert run("rerank", "a", "b", "--url", f"http://127.0.0.1:{free_port()}").returncode == 3
+        assert (
+            run_app("rerank", "a", "b", "--url", f"http://127.0.0.1:{free_port()}").returncode == 3
+        )
 
     def test_refused_request(self, service: Service) -> None:
-        done = run("rerank", "a", "--url", service.url, stdin="b\n" * 1025)
+        done = run_app("rerank", "a", "--url", service.url, stdin="b\n" * 1025)
 
         assert done.returncode == 1
         assert "1,025 documents in one request" in done.stderr
@@ -181,249 +153,8 @@ def test_unreadable_file(tmp_path: Path, content: bytes, message: str) -> None:
 
 @pytest.mark.parametrize("command", ["serve", "rerank", "doctor"])
 def test_help(command: str) -> None:
-    done = run(command, "--help")
+    done = run_app(command, "--help")
 
     assert done.returncode == 0
     assert f"python -m app {command}" in done.stdout
     assert "Exit status:" in done.stdout
-
-
-def doctor(service: Service, **variables: str) -> tuple[int, str]:
-    """Exit status and report, with the settings of `service` but for `variables`."""
-    done = run("doctor", **{**service.environment, **variables})
-    assert done.stderr == ""
-    return done.returncode, done.stdout
-
-
-@pytest.fixture
-def stopped(model: Path) -> Service:
-    """Settings of a service that is not started."""
-    return Service(model)
-
-
-@pytest.fixture(scope="module")
-def default_service(model: Path) -> Iterator[Service]:
-    """The tiny model with keys, in default sizes, under the name of the published one."""
-    with Service(
-        model, RERANKER_MODEL="jina-reranker-v3", RERANKER_API_KEY="first,second"
-    ) as running:
-        yield running
-
-
-class TestDoctor:
-    def test_running_service(self, service: Service) -> None:
-        status, report = doctor(service)
-
-        assert status == 0
-        assert f"running at {service.url} with tiny on cpu" in report
-        assert "problem" not in report
-
-    def test_nothing_runs_and_nothing_is_wrong(
-        self, default_service: Service, stopped: Service
-    ) -> None:
-        status, report = doctor(stopped)
-
-        assert status == 0
-        assert f"port {stopped.port} on 127.0.0.1 is free" in report
-        assert "hidden size 64" in report
-        assert "64 to 32, all values finite" in report
-        command = default_service.llama_server.cmdline()
-        context = int(command[command.index("--ctx-size") + 1])
-        assert f"for {context:,} tokens of context" in report
-
-    def test_scores_that_are_not_the_published_ones(self, default_service: Service) -> None:
-        status, report = doctor(default_service)
-
-        assert status == 1
-        (line, advice) = report.splitlines()[-2:]
-        assert re.search(r"problem scores: .* differs from its published scores by \d", line)
-        assert "RERANKER_GGUF and RERANKER_PROJECTOR" in advice
-
-    def test_key_from_the_environment(self, default_service: Service) -> None:
-        arguments = ["rerank", "a", "b", "--url", default_service.url]
-
-        assert run(*arguments, RERANKER_API_KEY="second").returncode == 0
-        refused = run(*arguments)
-        assert refused.returncode == 1
-        assert "RERANKER_API_KEY" in refused.stderr
-
-    def test_everything_is_broken(
-        self, stopped: Service, service: Service, model: Path, tmp_path: Path
-    ) -> None:
-        cut = {}
-        for name in ("model.gguf", "projector.safetensors"):
-            cut[name] = tmp_path / name
-            # Only the last tensor is not whole.
-            cut[name].write_bytes((model / name).read_bytes()[:-100])
-        with socket.create_server(("127.0.0.1", 0)) as stranger:
-            port = str(stranger.getsockname()[1])
-            # That of a llama-server, which is not the service.
-            service_port = service.environment["LLAMA_SERVER_PORT"]
-            status, report = doctor(
-                stopped,
-                RERANKER_PORT=service_port,
-                RERANKER_GGUF=str(cut["model.gguf"]),
-                RERANKER_PROJECTOR=str(cut["projector.safetensors"]),
-                LLAMA_SERVER_BIN="/nowhere/llama-server",
-                LLAMA_SERVER_PORT=port,
-            )
-
-        assert status == 1
-        assert f"problem service: port {service_port} on 127.0.0.1 is used by" in report
-        assert f"problem llama-server's port: port {port} on 127.0.0.1 is used by" in report
-        assert "problem GGUF: model.gguf is cut off" in report
-        assert "problem projector: projector.safetensors is not a readable" in report
-        assert "problem llama-server: LLAMA_SERVER_BIN=/nowhere/llama-server cannot be" in report
-        assert report.count("→") == 5
-
-    def test_parts_that_do_not_fit(self, stopped: Service, tmp_path: Path) -> None:
-        write_projector(tmp_path / "other.safetensors", np.ones((4, 32)), np.ones((4, 4)))
-        broken = tmp_path / "llama-server"
-        broken.write_text("#!/bin/sh\necho libllama.so: cannot open shared object file\nexit 127")
-        broken.chmod(0o755)
-        status, report = doctor(
-            stopped,
-            RERANKER_PROJECTOR=str(tmp_path / "other.safetensors"),
-            LLAMA_SERVER_BIN=str(broken),
-        )
-
-        assert status == 1
-        assert "takes hidden states of size 32, the GGUF has size 64" in report
-        assert "does not run: libllama.so: cannot open shared object file" in report
-
-    def test_missing_weights(self, stopped: Service, model: Path) -> None:
-        missing = {"RERANKER_PROJECTOR": "", "RERANKER_MODEL": "absent"}
-        status, report = doctor(stopped, **missing, RERANKER_GGUF=str(model / "modle.gguf"))
-        assert status == 1
-        assert f"does not exist; did you mean {model / 'model.gguf'}?" in report
-        assert "weights/absent/projector.safetensors is missing" in report
-        assert "run: python -m models.download absent" in report
-
-        downloaded = {"RERANKER_GGUF": "", "RERANKER_QUANT": "Q8_0", "RERANKER_DOWNLOAD": "1"}
-        status, report = doctor(stopped, **missing, **downloaded)
-        assert status == 0
-        assert "weights/absent/*Q8_0.gguf is missing; start.sh downloads it" in report
-
-    def test_llama_server_that_runs_already(self, stopped: Service, service: Service) -> None:
-        status, report = doctor(stopped, LLAMA_SERVER_URL=service.llama_server_url)
-        assert status == 0
-        assert f"a llama-server answers at {service.llama_server_url}" in report
-
-        nobody = f"http://127.0.0.1:{free_port()}"
-        status, report = doctor(stopped, LLAMA_SERVER_URL=nobody)
-        assert status == 1
-        assert f"no llama-server is ready at {nobody}" in report
-
-    def test_gpu(self, stopped: Service, tmp_path: Path) -> None:
-        """A GPU cannot be had where tests run: scripts claim one, then run the real server."""
-        embedded = f'exec {sys.executable} -m models.embedded_server "$@"'
-        claims_a_gpu = tmp_path / "llama-server"
-        claims_a_gpu.write_text(
-            "#!/usr/bin/env bash\n"
-            "if [[ $1 == --list-devices ]]; then\n"
-            'printf "Available devices:\\n  CUDA0: NVIDIA H (900 MiB, 100 MiB free)\\n"\n'
-            f"else {embedded}; fi\n"
-        )
-        driver = tmp_path / "nvidia-smi"
-        driver.write_text('#!/bin/sh\necho "GPU 0: NVIDIA H (UUID: GPU-1)"\n')
-        for script in (claims_a_gpu, driver):
-            script.chmod(0o755)
-
-        status, report = doctor(stopped, LLAMA_SERVER_BIN=str(claims_a_gpu))
-        assert status == 1
-        assert "GPU: CUDA0 NVIDIA H" in report
-        assert "for 32,768 tokens of context, 0.1 GB free" in report
-        assert "RERANKER_QUANT=Q4_K_M" in report
-
-        blind = tmp_path / "blind"
-        blind.write_text(f"#!/bin/sh\n{embedded}\n")
-        blind.chmod(0o755)
-        path = f"{tmp_path}:{os.environ['PATH']}"
-        status, report = doctor(stopped, LLAMA_SERVER_BIN=str(blind), PATH=path)
-        assert status == 1
-        assert "problem GPU: llama-server does not see NVIDIA H" in report
-        assert report.count("→") == 1
-
-
-@pytest.mark.parametrize("context", ["100000000", "2048"])
-def test_advice_on_the_context_helps(
-    model: Path, context: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    transformer = Transformer.read(model / "model.gguf")
-    monkeypatch.setenv("LLAMA_ARG_CTX_SIZE", context)
-    found = check_memory(Plan.of_environment(), transformer, [])
-    assert found.state == "problem"
-    (advised,) = re.findall(r"set LLAMA_ARG_CTX_SIZE=(\d+)", found.advice)
-
-    monkeypatch.setenv("LLAMA_ARG_CTX_SIZE", advised)
-    assert check_memory(Plan.of_environment(), transformer, []).state == "ok"
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "message"),
-    [
-        ("RERANKER_READOUT", "both", "readout: input should be"),
-        ("RERANKER_MODEL", "../weights", "RERANKER_MODEL is a name"),
-        ("RERANKER_PORT", "many", "RERANKER_PORT is a whole number"),
-        ("LLAMA_ARG_CACHE_TYPE_K", "q9", "LLAMA_ARG_CACHE_TYPE_K is a type"),
-    ],
-)
-def test_wrong_setting(
-    model: Path, variable: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RERANKER_GGUF", str(model / "model.gguf"))
-    monkeypatch.setenv(variable, value)
-
-    *_, last = examine()
-
-    assert (last.subject, last.state) == ("settings", "problem")
-    assert message in last.detail
-
-
-def test_newest_gguf_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "weights" / "some"
-    folder.mkdir(parents=True)
-    for seconds, name in enumerate(["a-Q8_0.gguf", "b-BF16.gguf", "b-BF16.prefix.gguf"]):
-        (folder / name).touch()
-        os.utime(folder / name, (seconds, seconds))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RERANKER_MODEL", "some")
-    monkeypatch.delenv("RERANKER_GGUF", raising=False)
-
-    newest = Plan.of_environment().gguf
-    monkeypatch.setenv("RERANKER_QUANT", "Q8_0")
-
-    assert newest == Path("weights/some/b-BF16.gguf")
-    assert Plan.of_environment().gguf == Path("weights/some/a-Q8_0.gguf")
-
-
-@pytest.mark.parametrize(
-    ("size", "slots", "context", "gigabytes"),
-    [(0.64e9, 1, 4096, 1.4), (0.64e9, 1, 16384, 2.8), (1.2e9, 2, 32768, 5.3)],
-)
-def test_memory_of_the_published_model(
-    size: float, slots: int, context: int, gigabytes: float
-) -> None:
-    """The table of README.md, to which llama.cpp's own few hundred MB come."""
-    transformer = Transformer(int(size), False, 28, 1024, 151_936, 16, 8, 128, 128, 131_072)
-    sizes = Sizes("prefix", slots, context, 512, True, "F16", "F16")
-
-    needed = sizes.bytes_needed(transformer) / 1e9
-
-    assert gigabytes < needed < gigabytes + 0.5
-
-
-def test_published_scores() -> None:
-    # Those of vLLM's tests of jina-reranker-v3, another implementation.
-    scores = [0.294921875, -0.16015625, 0.189453125, -0.1708984375, 0.2255859375, 0.1640625]
-    results = [Result(i, scores[i]) for i in sorted(range(6), key=lambda i: -scores[i])]
-    assert compare(results).state == "ok"
-
-    wrong = [Result(result.index, result.relevance_score + 0.1) for result in results]
-    assert compare(wrong).state == "problem"
-
-
-def test_sizes_of_ggml_types() -> None:
-    for name, kind in KINDS.items():
-        number = gguf.GGMLQuantizationType[name]
-        assert kind == (number, *gguf.GGML_QUANT_SIZES[number])

@@ -37,7 +37,10 @@ _NUMBER = tuple(slice(at, at + 12) for at in range(CONTENT + 36, CONTENT + 60, 1
 _WEIGHT, _ONE, _BOUNDARY, _FILL = range(CONTENT + 60, CONTENT + 64)
 _NORM = 16.0
 _NOISE = 0.005
-_PAIRS = 32
+_HEADS, _HEAD = 4, 64
+# Of components that rotary embedding turns together: the slowest one is left to features.
+_PAIRS = _HEAD // 2
+_FEATURE = _PAIRS - 1
 
 
 @torch.no_grad()
@@ -58,8 +61,9 @@ def initialise(network: Network, bag: Bag, tokenizer: Tokenizer) -> None:
         slice(_BEFORE[0].start, _BEFORE[1].stop),
         slice(_NUMBER[0].start, _NUMBER[1].stop),
     )
-    for head in range(4):
-        part = slice(48 * head, 48 * head + 48)
+    share = CONTENT // _HEADS
+    for head in range(_HEADS):
+        part = slice(share * head, share * (head + 1))
         _match(pool, head)
         _copy(pool, head, part, part)
     # relu(x) - relu(-x) is x: the projector begins by passing the content on.
@@ -112,14 +116,13 @@ def _attend(
     frequencies = config.rope_theta ** (-torch.arange(_PAIRS) / _PAIRS)
     cosines, sines = _fit(logits, frequencies[:-1])
     key = torch.hypot(cosines, sines).sqrt()
-    rows = slice(64 * head, 64 * head + 64)
-    q = torch.zeros(64, config.hidden_size)
-    k = torch.zeros(64, config.hidden_size)
-    q[:31, _ONE], q[32:63, _ONE] = cosines / key, -sines / key
-    k[:31, _ONE] = key
+    q = torch.zeros(_HEAD, config.hidden_size)
+    k = torch.zeros(_HEAD, config.hidden_size)
+    q[:_FEATURE, _ONE], q[_PAIRS : _PAIRS + _FEATURE, _ONE] = cosines / key, -sines / key
+    k[:_FEATURE, _ONE] = key
     for feature, logit in (features or {}).items():
-        q[31, _ONE], k[31, feature] = logit, 1.0
-    _write_attention(layer, rows, q, k)
+        q[_FEATURE, _ONE], k[_FEATURE, feature] = logit, 1.0
+    _write_attention(layer, head, q, k)
 
 
 def _fit(logits: Callable[[Tensor], Tensor], frequencies: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,29 +142,33 @@ def _fit(logits: Callable[[Tensor], Tensor], frequencies: Tensor) -> tuple[Tenso
 
 def _match(layer: Layer, head: int) -> None:
     """Have a head attend to tokens of the same number, by their weight."""
-    rows = slice(64 * head, 64 * head + 64)
     size = layer.config.hidden_size
-    q, k = torch.zeros(64, size), torch.zeros(64, size)
+    q, k = torch.zeros(_HEAD, size), torch.zeros(_HEAD, size)
     for at, copy in zip((16, 48), _NUMBER, strict=True):
         # The slowest pairs hardly turn.
         q[at : at + 12, copy] = 20 * torch.eye(12)
         k[at : at + 12, copy] = torch.eye(12)
-    q[31, _ONE], k[31, _WEIGHT] = 1.0, 1.0
+    q[_FEATURE, _ONE], k[_FEATURE, _WEIGHT] = 1.0, 1.0
     # Keeps the lengths of keys alike.
-    k[30, _ONE] = 2.0
-    _write_attention(layer, rows, q, k)
+    k[_FEATURE - 1, _ONE] = 2.0
+    _write_attention(layer, head, q, k)
 
 
-def _write_attention(layer: Layer, rows: slice, q: Tensor, k: Tensor) -> None:
-    weights = layer.self_attn
+def _write_attention(layer: Layer, head: int, q: Tensor, k: Tensor) -> None:
+    weights, rows = layer.self_attn, _rows(head)
     for name, wanted in (("q", q), ("k", k)):
         matrix = weights[f"{name}_proj"]
         matrix[rows] = 0.01 * matrix[rows] + wanted
-    # RMSNorm makes both of length 8; this gives them the lengths that were meant.
+    # RMSNorm makes both of length sqrt(_HEAD); this gives them the lengths that were meant.
     lengths = [_length(wanted) for wanted in (q, k)]
-    gain = math.sqrt(lengths[0] * lengths[1] / 8)
+    gain = math.sqrt(lengths[0] * lengths[1] / math.sqrt(_HEAD))
     weights["q_norm"].fill_(gain)
     weights["k_norm"].fill_(gain)
+
+
+def _rows(head: int, count: int = _HEAD) -> slice:
+    """The first `count` components of a head."""
+    return slice(_HEAD * head, _HEAD * head + count)
 
 
 def _length(matrix: Tensor) -> float:
@@ -176,8 +183,8 @@ def _copy(layer: Layer, head: int, source: slice, target: slice) -> None:
     """Have a head add what it reads at `source` of the states attended to, at `target`."""
     values, output = layer.self_attn["v_proj"], layer.self_attn["o_proj"]
     count = source.stop - source.start
-    rows = slice(64 * head, 64 * head + count)
-    values[64 * head : 64 * head + 64] *= 0
-    output[:, 64 * head : 64 * head + 64] *= 0
+    values[_rows(head)] *= 0
+    output[:, _rows(head)] *= 0
+    rows = _rows(head, count)
     values[rows, source] = torch.eye(count)
     output[target, rows] = torch.eye(count)

@@ -51,7 +51,7 @@ def _tested() -> list[tuple[str, str, str]]:
             "tests/reliability/test_clock.py"
         ),
         "Damaged weights, those of another model, too little memory or a folder that cannot be "
-        "written end start.sh with one message and no process left": "tests/test_start.py",
+        "written end start.sh with one message and no process left": "tests/test_start_refused.py",
         "Without enough GPU memory half the context is tried, then the CPU, unless refused": (
             "tests/reliability/test_gpu_fallback.py"
         ),

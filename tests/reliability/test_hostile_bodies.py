@@ -13,13 +13,17 @@ from tests.running import Service
     [("/rerank", "documents"), ("/rerank", "texts"), ("/v2/rerank", "documents")],
 )
 def test_many_wrong_documents_are_one_error(service: Service, path: str, field: str) -> None:
-    body = {"query": "soup", field: [1] * 500_000}
+    wrong = {"query": "soup", field: [1] * 1000}
+    far_too_many = {"query": "soup", field: [1] * 500_000}
 
-    response = httpx.post(service.url + path, json=body, timeout=120)
+    refused = httpx.post(service.url + path, json=wrong)
+    not_looked_at = httpx.post(service.url + path, json=far_too_many, timeout=120)
 
-    assert response.status_code == 422
-    assert f"{field}[0]: " in response.text
-    assert len(response.text) < 1000
+    assert refused.status_code == 422
+    assert f"{field}[0]: " in refused.text
+    assert len(refused.text) < 1000
+    assert not_looked_at.status_code == 413
+    assert "500,000 documents" in not_looked_at.text
 
 
 def test_repeated_rank_field_is_joined_once(service: Service) -> None:

@@ -93,6 +93,20 @@ def test_kill_under_load_leaks_nothing(recovering: Service) -> None:
     assert recovering.llama_server.pid != killed.pid
 
 
+def test_timeouts_leave_no_connection(model: Path) -> None:
+    with Service(model, RERANKER_TIMEOUT_SECONDS="1") as service:
+        port = int(service.environment["LLAMA_SERVER_PORT"])
+        service.llama_server.suspend()
+        with ThreadPoolExecutor(8) as clients:
+            asked = [clients.submit(service.rerank, **BODY) for _ in range(8)]
+            assert {client.result().status_code for client in asked} == {504}
+
+        front = service.front.net_connections("tcp")
+        service.llama_server.resume()
+
+    assert [connection for connection in front if connection.raddr[1:] == (port,)] == []
+
+
 def test_full_disk_ends_nothing(model: Path, tmp_path: Path) -> None:
     (tmp_path / "llama-server.log").symlink_to("/dev/full")
     service = Service(model, RERANKER_LOG_DIR=str(tmp_path), **EXACT)
