@@ -109,8 +109,9 @@ def _measured(
         (
             "While llama-server dies and hangs, each answer is right or a clear error",
             "`python -m tests.reliability.faults`",
-            f"{_right(faults)}, all others clear errors; at most {max(kills)} s to recover from "
-            f"{len(kills)} kills, {max(hangs)} s from {len(hangs)} hangs",
+            f"{_right(faults)}, all others clear errors; {kills[0]} s to recover from a first "
+            f"kill, {max(kills)} s from the last of {len(kills)} in a row, for which start.sh "
+            f"waits longer each time; at most {max(hangs)} s from {len(hangs)} hangs",
         ),
         (
             "How a hostile first document changes the order of others (reported, with a model of "
