@@ -43,9 +43,7 @@ def main(minutes: float = 30, clients: int = 4, out: Path = RESULTS) -> None:
     outcomes = load.outcomes
     half = len(hours) // 2
     p99 = _p99_by_minute(outcomes.answers, start)
-    p99_ratio = round(
-        float(np.median(p99[len(p99) // 2 :]) / np.median(p99[: len(p99) // 2 + 1])), 2
-    )
+    p99_ratio = _later_to_earlier(p99)
     figures: dict[str, object] = {
         "minutes": minutes,
         "clients": clients,
@@ -73,6 +71,12 @@ def _p99_by_minute(answers: Sequence[tuple[float, float]], start: float) -> list
     for end, seconds in answers:
         minutes[int(end - start) // 60].append(seconds)
     return [round(float(np.percentile(minutes[i], 99)), 3) for i in sorted(minutes)]
+
+
+def _later_to_earlier(values: Sequence[float]) -> float:
+    """The median of the second half to that of the first; one value is both."""
+    half = len(values) // 2
+    return round(float(np.median(values[half:]) / np.median(values[: half + 1])), 2)
 
 
 if __name__ == "__main__":
