@@ -93,6 +93,8 @@ def _list_files(repository: str) -> list[RemoteFile]:
     return [
         RemoteFile(repository, info.sha or "main", file.rfilename, file.size or 0)
         for file in info.siblings or []
+        # No path: it could lead out of the folder.
+        if "/" not in file.rfilename
     ]
 
 

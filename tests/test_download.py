@@ -124,6 +124,17 @@ def test_unknown_quant_lists_those_that_exist(tmp_path: Path) -> None:
     assert "there is no quant Q9; there are BF16, Q4_K_M, Q8_0" in done.stderr
 
 
+def test_files_of_other_folders_are_not_fetched(tmp_path: Path) -> None:
+    # The first name that fits is taken; what a hub that means harm calls so may not be.
+    files = {"../outside-Q8_0.gguf": b"harm", "outside-Q8_0.gguf": b"fine", **FILES}
+    with Hub(REPOSITORY, files) as hub:
+        done = download(tmp_path, hub.url)
+
+    assert done.returncode == 0, done.stderr
+    assert not [*tmp_path.glob("weights/*.gguf")]
+    assert stored(tmp_path).keys() == {"outside-Q8_0.gguf", "projector.safetensors"}
+
+
 def test_disk_too_small(tmp_path: Path) -> None:
     with Hub(REPOSITORY, FILES) as hub:
         hub.sizes["jina-reranker-v3-Q8_0.gguf"] = 10**15
