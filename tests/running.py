@@ -176,7 +176,8 @@ class Service:
 
     def metric(self, name: str) -> float:
         """The metric `reranker_<name>`, which has no labels."""
-        text = httpx.get(f"{self.url}/metrics").text
+        # A llama-server that hangs keeps it waiting for seconds.
+        text = httpx.get(f"{self.url}/metrics", timeout=30).text
         (value,) = re.findall(rf"^reranker_{name} (\S+)$", text, re.MULTILINE)
         return float(value)
 
