@@ -17,15 +17,17 @@ class Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start waiting for the first request."""
         super().connection_made(transport)
-        self._close_later(None)
+        self._closing = self._close_later(None)
 
     def on_response_complete(self) -> None:
         """Start waiting for the next request."""
-        self._close_later(self.cycle)
+        # Else each one keeps its request in memory for as long.
+        self._closing.cancel()
+        self._closing = self._close_later(self.cycle)
         super().on_response_complete()
 
-    def _close_later(self, last: RequestResponseCycle | None) -> None:
-        self.loop.call_later(self.timeout_keep_alive, self._close_unless_asked, last)
+    def _close_later(self, last: RequestResponseCycle | None) -> asyncio.TimerHandle:
+        return self.loop.call_later(self.timeout_keep_alive, self._close_unless_asked, last)
 
     def _close_unless_asked(self, last: RequestResponseCycle | None) -> None:
         if self.cycle is last:

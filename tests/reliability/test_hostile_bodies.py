@@ -44,3 +44,16 @@ def test_too_many_rank_fields(service: Service) -> None:
 
     assert response.status_code == 422
     assert response.json()["detail"].startswith("rank_fields: ")
+
+
+def test_refused_requests_leave_nothing_in_memory(service: Service) -> None:
+    def refuse(count: int) -> None:
+        with httpx.Client(base_url=service.url, timeout=60) as client:
+            for _ in range(count):
+                assert client.post("/rerank", json={"query": "soup"}).status_code == 422
+
+    refuse(200)
+    before = service.front.memory_info().rss
+    refuse(2000)
+
+    assert service.front.memory_info().rss < before + 4e6
