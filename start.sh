@@ -40,7 +40,7 @@ readonly HOST=${RERANKER_HOST:-127.0.0.1} PORT=${RERANKER_PORT:-7998}
 readonly READOUT=${RERANKER_READOUT:-prefix}
 readonly LLAMA_PORT=${LLAMA_SERVER_PORT:-8081}
 readonly HANG_SECONDS=${RERANKER_HANG_SECONDS:-30}
-readonly CURL_TIMED_OUT=28 LONGEST_DELAY=30
+readonly CURL_TIMED_OUT=28 LONGEST_DELAY=30 LONGEST_WAIT=60
 # Tokens of a slot: room for the longest query and document.
 readonly LEAST_CONTEXT=4096
 front=''
@@ -183,11 +183,11 @@ ask_less() {
 is_healthy() { curl -fsS -o /dev/null --max-time 5 "$LLAMA_SERVER_URL/health" 2>/dev/null; }
 
 wait_for_llama_server() {
-  local waited=0
+  local started=$SECONDS
   until is_healthy; do
     if [[ -n $llama ]]; then
       running "$llama" || start_with_less
-    elif ((waited++ >= 600)); then
+    elif ((SECONDS - started > LONGEST_WAIT)); then
       fail "no llama-server answers at $LLAMA_SERVER_URL; start it or unset LLAMA_SERVER_URL"
     fi
     pause 0.1

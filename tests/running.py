@@ -48,6 +48,13 @@ def wait_until(condition: Callable[[], bool], seconds: float = START_UP_SECONDS)
         time.sleep(0.05)
 
 
+def libfaketime() -> str:
+    """Debian's library that sets the clock of a process; fails if it is not installed."""
+    libraries = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
+    assert libraries, "no libfaketime to set the clock with; apt-get install faketime"
+    return str(libraries[0])
+
+
 def environment(**variables: str) -> dict[str, str]:
     """The environment of a clean shell, this Python first on its PATH; keeps LLAMA_SERVER_BIN."""
     inherited = {

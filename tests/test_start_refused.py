@@ -14,7 +14,7 @@ import pytest
 
 from models.export import write_gguf, write_projector
 from tests import tiny_model
-from tests.running import ROOT, Service, environment, free_port
+from tests.running import ROOT, Service, environment, free_port, libfaketime
 
 
 def start(**variables: str) -> subprocess.CompletedProcess[str]:
@@ -90,6 +90,23 @@ def test_port_in_use(model: Path, variable: str) -> None:
 
     assert f"port {port}" in service.output
     assert variable in service.output
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_llama_server_that_never_answers(model: Path, listens: bool) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        if listens:
+            silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        # Twenty times as fast, so that nobody waits a minute.
+        hurried = {"LD_PRELOAD": libfaketime(), "FAKETIME": "+0 x20"}
+        service = Service(model, LLAMA_SERVER_URL=url, **hurried)
+        service.launch()
+
+        assert service.process.wait(30) == 1
+
+    assert f"no llama-server answers at {url}; start it or unset" in service.output
 
 
 def assert_start_fails(service: Service, message: str) -> None:

@@ -66,6 +66,10 @@ def _tested() -> list[tuple[str, str, str]]:
         "A request has one answer, to 0.0001: cold or warm, beside others, after a restart": (
             "tests/reliability/test_determinism.py"
         ),
+        "llama-server listens on the machine itself only": "tests/test_start.py",
+        "Neither a model's name nor a hub's file name leads into another folder": (
+            "tests/test_start_refused.py tests/test_download.py"
+        ),
         "What is installed is what was locked": "tests/test_lock.py",
         "No query, document or key is in a log": "tests/test_observe.py tests/test_keys.py",
         "Projectors are read as safetensors only: no pickle is ever loaded": (

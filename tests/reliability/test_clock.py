@@ -7,31 +7,22 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.reliability.traffic import Load, known_questions
-from tests.running import Service
+from tests.running import Service, libfaketime
 
 CLIENTS = 8
-
-
-@pytest.fixture
-def libfaketime() -> Path:
-    """Debian's libfaketime; fails if it is not installed."""
-    libraries = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
-    assert libraries, "no libfaketime to set the clock with; apt-get install faketime"
-    return libraries[0]
 
 
 def time_of(service: Service) -> datetime:
     return parsedate_to_datetime(httpx.get(f"{service.url}/health").headers["Date"])
 
 
-def test_clock_jumps_under_load(model: Path, tmp_path: Path, libfaketime: Path) -> None:
+def test_clock_jumps_under_load(model: Path, tmp_path: Path) -> None:
     clock = tmp_path / "clock"
     clock.write_text("+0")
     faked = {
-        "LD_PRELOAD": str(libfaketime),
+        "LD_PRELOAD": libfaketime(),
         "FAKETIME_TIMESTAMP_FILE": str(clock),
         "FAKETIME_NO_CACHE": "1",
         # No jump of the clock moves the monotonic one.
