@@ -20,6 +20,8 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+from models.files import find_gguf, is_quant
+
 REPOSITORIES = {"jina-reranker-v3": "jinaai/jina-reranker-v3-GGUF"}
 PROJECTOR = "projector.safetensors"
 WEIGHTS = Path("weights")
@@ -79,13 +81,7 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
 
 
 def _present(folder: Path, quant: str) -> bool:
-    return (folder / PROJECTOR).is_file() and any(
-        _is_quant(path.name, quant) for path in folder.glob("*.gguf")
-    )
-
-
-def _is_quant(name: str, quant: str) -> bool:
-    return name.lower().endswith(f"-{quant}.gguf".lower())
+    return (folder / PROJECTOR).is_file() and find_gguf(folder, quant) is not None
 
 
 def _list_files(repository: str) -> list[RemoteFile]:
@@ -115,7 +111,7 @@ def _fetch(file: RemoteFile, folder: Path) -> None:
 
 def _find_gguf(files: list[RemoteFile], quant: str) -> RemoteFile:
     for file in files:
-        if _is_quant(file.name, quant):
+        if is_quant(file.name, quant):
             return file
     quants = sorted(
         file.name.removesuffix(".gguf").rpartition("-")[2]

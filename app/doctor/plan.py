@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from app.errors import describe
 from app.settings import Settings
+from models.files import find_gguf
 
 EMBEDDED = [sys.executable, "-m", "models.embedded_server"]
 
@@ -48,7 +49,8 @@ class Plan:
             )
         return cls(
             settings=settings,
-            gguf=settings.gguf or _newest_gguf(settings.model),
+            gguf=settings.gguf
+            or find_gguf(Path("weights", settings.model), variable("RERANKER_QUANT")),
             download=variable("RERANKER_DOWNLOAD") == "1",
             host=variable("RERANKER_HOST") or "127.0.0.1",
             port=number("RERANKER_PORT", 7998),
@@ -84,13 +86,6 @@ def number(name: str, default: int) -> int:
         return int(value or default)
     except ValueError as error:
         raise SettingError(f"{name} is a whole number, not '{value}'") from error
-
-
-def _newest_gguf(model: str) -> Path | None:
-    files = Path("weights", model).glob(f"*{variable('RERANKER_QUANT')}.gguf")
-    # Prepared copies stand beside their sources.
-    sources = [path for path in files if not path.name.endswith(".prefix.gguf")]
-    return max(sources, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def _llama_server() -> list[str] | None:
