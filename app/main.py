@@ -74,7 +74,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     projector = Projector.load(settings.projector_path)
     limits = Limits(settings.max_query_tokens, settings.max_document_tokens)
-    async with LlamaServer(settings.llama_server_url, settings.timeout_seconds) as server:
+    key = settings.llama_server_api_key.get_secret_value()
+    async with LlamaServer(settings.llama_server_url, settings.timeout_seconds, key) as server:
         tokens = await SpecialTokens.of(server)
         readout = await _connect_readout(settings, server, probe=tokens.embed)
         reranker = await Reranker.connect(server, readout, projector, tokens, limits)

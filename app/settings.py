@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -33,6 +33,17 @@ class Settings(BaseSettings):
     llama_server_url: str = Field(
         "http://127.0.0.1:8081", validation_alias=AliasChoices("LLAMA_SERVER_URL")
     )
+    llama_server_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias=AliasChoices("LLAMA_SERVER_API_KEY")
+    )
+
+    @field_validator("llama_server_api_key")
+    @classmethod
+    def _one_header(cls, key: SecretStr) -> SecretStr:
+        stripped = key.get_secret_value().strip()
+        if not stripped.isprintable():
+            raise ValueError("a key has no line breaks or other control characters")
+        return SecretStr(stripped)
 
     @property
     def api_keys(self) -> list[str]:

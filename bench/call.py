@@ -34,7 +34,7 @@ def main() -> None:
     context = {"LLAMA_ARG_CTX_SIZE": "8192", "RERANKER_TIMEOUT_SECONDS": "3600"}
     with (
         Service(arguments.folder, **context) as service,
-        httpx.Client(base_url=service.llama_server_url, timeout=3600) as client,
+        service.llama_server_client() as client,
     ):
         results = {
             "one token after 300 in the cache": _calls(client, arguments.rounds),

@@ -77,7 +77,8 @@ class Readout:
 
     def server(self) -> str:
         """The llama-server it runs on."""
-        props = httpx.get(f"{self._service.llama_server_url}/props").json()
+        with self._service.llama_server_client() as client:
+            props = client.get("/props").json()
         binary = os.environ.get("LLAMA_SERVER_BIN")
         kind = Path(binary).name if binary else "embedded llama-server (xllamacpp)"
         return f"{kind}, build {props['build_info']}"
@@ -91,7 +92,8 @@ class Readout:
 
     async def model_seconds(self) -> float | None:
         """The clock of llama-server's metrics."""
-        metrics = (await self._client.get(f"{self._service.llama_server_url}/metrics")).text
+        with self._service.llama_server_client() as client:
+            metrics = client.get("/metrics").text
         names = "prompt_seconds_total|tokens_predicted_seconds_total"
         values = re.findall(rf"^llamacpp:(?:{names}) (\S+)", metrics, re.MULTILINE)
         return sum(map(float, values)) or None
@@ -104,8 +106,8 @@ class Floor(Readout):
     async def running(self) -> AsyncIterator[None]:
         """Start start.sh and look the special tokens up."""
         async with super().running():
-            url = self._service.llama_server_url
-            async with LlamaServer(url, _TIMEOUT_SECONDS) as self._llama_server:
+            url, key = self._service.llama_server_url, self._service.llama_server_key
+            async with LlamaServer(url, _TIMEOUT_SECONDS, key) as self._llama_server:
                 self._tokens = await SpecialTokens.of(self._llama_server)
                 yield
 
@@ -117,6 +119,7 @@ class Floor(Readout):
         response = await self._client.post(
             f"{self._service.llama_server_url}/completion",
             content=orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY),
+            headers=self._service.llama_server_headers,
         )
         response.raise_for_status()
         return len(ids)

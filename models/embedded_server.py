@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import xllamacpp
@@ -42,6 +43,15 @@ def _switch(value: str) -> bool:
     return value.lower() in _TRUE
 
 
+def _values(text: str) -> list[str]:
+    return [value for value in text.split(",") if value]
+
+
+def _lines(path: str) -> list[str]:
+    """Lines of a file, without those that are comments."""
+    return [line for line in Path(path).read_text().splitlines() if line and line[0] != "#"]
+
+
 def _ggml_type(name: str) -> xllamacpp.ggml_type:
     return xllamacpp.ggml_type.__members__[f"GGML_TYPE_{name.upper()}"]
 
@@ -68,6 +78,9 @@ OPTIONS = (
     Option(("-ctk", "--cache-type-k"), "LLAMA_ARG_CACHE_TYPE_K", "cache_type_k", _ggml_type),
     Option(("-ctv", "--cache-type-v"), "LLAMA_ARG_CACHE_TYPE_V", "cache_type_v", _ggml_type),
     Option(("-cram", "--cache-ram"), "LLAMA_ARG_CACHE_RAM", "cache_ram_mib"),
+    Option(("--api-key",), "LLAMA_API_KEY", "api_keys", _values),
+    Option(("--api-key-file",), "LLAMA_ARG_API_KEY_FILE", "api_keys", _lines),
+    Option(("--cors-origins",), "LLAMA_ARG_CORS_ORIGINS", "cors_origins", str),
     Option(("-lv", "--verbosity"), "LLAMA_ARG_LOG_VERBOSITY", "verbosity"),
 )
 

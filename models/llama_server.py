@@ -30,6 +30,10 @@ class LlamaServerUnavailable(LlamaServerError):
     """llama-server cannot be reached or is still loading its model."""
 
 
+class LlamaServerRefused(LlamaServerError):
+    """llama-server does not take our key: it is none of ours, or was started with another one."""
+
+
 class LlamaServerTimeout(LlamaServerError):
     """llama-server took longer than the time-out."""
 
@@ -52,11 +56,16 @@ class TopTokens:
 
 
 class LlamaServer:
-    """Client of one llama-server. Every method raises `LlamaServerError` when a call fails."""
+    """Client of one llama-server. Every method raises `LlamaServerError` when a call fails.
 
-    def __init__(self, url: str, timeout_seconds: float) -> None:
+    `api_key` is the one llama-server was started with, empty if it wants none.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float, api_key: str = "") -> None:
+        key = [(b"Authorization", f"Bearer {api_key}".encode())] if api_key else []
         self._client = httpx.AsyncClient(
             base_url=url,
+            headers=key,
             timeout=httpx.Timeout(timeout_seconds, connect=_CONNECT_TIMEOUT_SECONDS),
             limits=httpx.Limits(max_connections=None, keepalive_expiry=_KEEPALIVE_SECONDS),
             trust_env=False,
@@ -211,6 +220,10 @@ def _error_of(response: httpx.Response) -> LlamaServerError:
         message = orjson.loads(response.content)["error"]["message"]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         message = f"HTTP status {response.status_code}"
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        return LlamaServerRefused(
+            "llama-server refused the key; set LLAMA_SERVER_API_KEY to the one it was started with"
+        )
     if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
         return LlamaServerUnavailable(f"llama-server is not ready: {message}")
     return LlamaServerError(f"llama-server answered: {message}")

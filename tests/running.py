@@ -23,6 +23,8 @@ import psutil
 
 ROOT = Path(__file__).parents[1]
 START_UP_SECONDS = 60.0
+# What points the service at a llama-server, or closes one.
+_LLAMA_SERVER = ("LLAMA_SERVER_URL", "LLAMA_SERVER_API_KEY", "LLAMA_API_KEY")
 APP = [sys.executable, "-m", "app"]
 
 # Full precision, so that scores can be compared with the reference.
@@ -60,7 +62,7 @@ def environment(**variables: str) -> dict[str, str]:
     inherited = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("RERANKER_", "LLAMA_ARG_", "LLAMA_SERVER_U", "HF_", "COLUMNS"))
+        if not name.startswith(("RERANKER_", "LLAMA_ARG_", "HF_", "COLUMNS", *_LLAMA_SERVER))
     }
     inherited["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return inherited | variables
@@ -160,6 +162,30 @@ class Service:
     @property
     def llama_server_url(self) -> str:
         return f"http://127.0.0.1:{self.environment['LLAMA_SERVER_PORT']}"
+
+    @property
+    def llama_server_key(self) -> str:
+        """The key that the front gives llama-server, empty if it wants none."""
+        return str(self.front.environ().get("LLAMA_SERVER_API_KEY", ""))
+
+    @property
+    def as_outside_llama_server(self) -> dict[str, str]:
+        """The settings of another service that uses the llama-server of this one."""
+        return {
+            "LLAMA_SERVER_URL": self.llama_server_url,
+            "LLAMA_SERVER_API_KEY": self.llama_server_key,
+        }
+
+    @property
+    def llama_server_headers(self) -> dict[str, str]:
+        """What a call to the llama-server behind the service needs."""
+        key = self.llama_server_key
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def llama_server_client(self) -> httpx.Client:
+        """A client of the llama-server behind the service, with its key."""
+        headers = self.llama_server_headers
+        return httpx.Client(base_url=self.llama_server_url, headers=headers, timeout=3600)
 
     def child(self, pattern: str) -> psutil.Process:
         """The one process below start.sh whose command line matches."""

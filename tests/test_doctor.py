@@ -145,7 +145,7 @@ def test_missing_weights(stopped: Service, model: Path) -> None:
 
 
 def test_llama_server_that_runs_already(stopped: Service, service: Service) -> None:
-    status, report = doctor(stopped, LLAMA_SERVER_URL=service.llama_server_url)
+    status, report = doctor(stopped, **service.as_outside_llama_server)
     assert status == 0
     assert f"a llama-server answers at {service.llama_server_url}" in report
 

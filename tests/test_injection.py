@@ -25,7 +25,8 @@ BEFORE, AFTER = "the soup is hot", "the meeting is at two"
 
 @pytest.fixture
 async def server(service: Service) -> AsyncIterator[LlamaServer]:
-    async with LlamaServer(service.llama_server_url, timeout_seconds=30) as client:
+    url, key = service.llama_server_url, service.llama_server_key
+    async with LlamaServer(url, timeout_seconds=30, api_key=key) as client:
         yield client
 
 

@@ -41,7 +41,8 @@ def unchanged(tiny: TinyModel) -> None:
 
 @asynccontextmanager
 async def connected(service: Service) -> AsyncIterator[LlamaServer]:
-    async with LlamaServer(service.llama_server_url, timeout_seconds=60) as server:
+    url, key = service.llama_server_url, service.llama_server_key
+    async with LlamaServer(url, timeout_seconds=60, api_key=key) as server:
         yield server
 
 
@@ -106,8 +107,8 @@ def test_requests_at_once_score_as_alone(model: Path, exact_gguf: Path, slots: s
 class CountingServer(LlamaServer):
     """Remembers how much of each prompt was in the cache."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(url, timeout_seconds=60)
+    def __init__(self, service: Service) -> None:
+        super().__init__(service.llama_server_url, 60, service.llama_server_key)
         self.cached: list[int] = []
 
     async def top_tokens(self, ids: TokenIds, count: int, slot: int, harmless: int) -> TopTokens:
@@ -124,7 +125,7 @@ async def test_common_prefix_is_computed_once(service: Service, exact_gguf: Path
     first = np.array([*common, 1, 2, 3])
     second = np.array([*common, 4, 5])
     third = np.array([*common[:300], 6, 7])
-    server = CountingServer(service.llama_server_url)
+    server = CountingServer(service)
     async with server:
         readout = await PrefixReadout.connect(server, scale)
         server.cached.clear()
@@ -172,10 +173,10 @@ def test_client_that_leaves_stops_the_work(model: Path) -> None:
     document_tokens = 420
     body = {"query": "a", "documents": [f"{i} " + "noon " * 400 for i in range(64)]}
     options = {"LLAMA_ARG_CTX_SIZE": "33792", "LLAMA_ARG_ENDPOINT_METRICS": "1"}
-    with Service(model, **options) as service:
+    with Service(model, **options) as service, service.llama_server_client() as llama_server:
 
         def tokens_read() -> int:
-            metrics = httpx.get(f"{service.llama_server_url}/metrics").text
+            metrics = llama_server.get("/metrics").text
             return int(re.findall(r"^llamacpp:prompt_tokens_total (\d+)", metrics, re.M)[0])
 
         before = tokens_read()

@@ -47,7 +47,8 @@ async def test_block_longer_than_planned_is_halved(
     assert scale is not None
     projector = Projector.load(model / "projector.safetensors")
     limits = Limits(query_tokens=16, document_tokens=300)
-    async with LlamaServer(service.llama_server_url, timeout_seconds=60) as server:
+    url, key = service.llama_server_url, service.llama_server_key
+    async with LlamaServer(url, timeout_seconds=60, api_key=key) as server:
         tokens = await SpecialTokens.of(server)
         readout = NarrowReadout(await PrefixReadout.connect(server, scale))
         reranker = await Reranker.connect(server, readout, projector, tokens, limits)
@@ -89,7 +90,8 @@ async def test_short_texts_are_tokenized_once(
     scale = head_scale(exact_gguf)
     assert scale is not None
     projector = Projector.load(model / "projector.safetensors")
-    server = CountingServer(service.llama_server_url, timeout_seconds=60)
+    url, key = service.llama_server_url, service.llama_server_key
+    server = CountingServer(url, timeout_seconds=60, api_key=key)
     async with server:
         tokens = await SpecialTokens.of(server)
         readout = await PrefixReadout.connect(server, scale)

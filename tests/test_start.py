@@ -123,7 +123,8 @@ def test_gpu_gets_its_name_and_two_slots(model: Path, tmp_path: Path) -> None:
 
     with Service(model, LLAMA_SERVER_BIN=str(claims_a_gpu)) as service:
         health = httpx.get(f"{service.url}/health").json()
-        props = httpx.get(f"{service.llama_server_url}/props").json()
+        with service.llama_server_client() as llama_server:
+            props = llama_server.get("/props").json()
         command = service.llama_server.cmdline()
 
     assert health["device"] == "cuda"
@@ -140,13 +141,14 @@ def test_options_of_llama_server_pass_through(model: Path) -> None:
         "LLAMA_ARG_N_GPU_LAYERS": "0",
     }
     with Service(model, **options) as service:
-        props = httpx.get(f"{service.llama_server_url}/props").json()
+        with service.llama_server_client() as llama_server:
+            props = llama_server.get("/props").json()
         assert props["total_slots"] == 2
         assert props["default_generation_settings"]["n_ctx"] == 4096
 
 
 def test_llama_server_that_runs_already(embedding_service: Service, model: Path) -> None:
-    with Service(model, LLAMA_SERVER_URL=embedding_service.llama_server_url) as second:
+    with Service(model, **embedding_service.as_outside_llama_server) as second:
         assert "Starting llama-server" not in second.output
         assert "reading hidden states through embedding" in second.output
         body = {"query": "soup", "documents": ["noon", "two"]}
@@ -156,7 +158,7 @@ def test_llama_server_that_runs_already(embedding_service: Service, model: Path)
 
 def test_prepared_llama_server_that_runs_already(service: Service, model: Path) -> None:
     gguf = service.environment["RERANKER_GGUF"]
-    with Service(model, LLAMA_SERVER_URL=service.llama_server_url, RERANKER_GGUF=gguf) as second:
+    with Service(model, **service.as_outside_llama_server, RERANKER_GGUF=gguf) as second:
         assert "reading hidden states through prefix" in second.output
         assert second.rerank(query="soup", documents=["noon"]).status_code == 200
 

@@ -34,7 +34,7 @@ def test_llama_server_with_another_gguf(
 ) -> None:
     unprepared = Service(
         model,
-        LLAMA_SERVER_URL=embedding_service.llama_server_url,
+        **embedding_service.as_outside_llama_server,
         RERANKER_GGUF=service.environment["RERANKER_GGUF"],
     )
     unprepared.launch()

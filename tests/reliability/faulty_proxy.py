@@ -15,7 +15,9 @@ class _Handler(FakeHandler):
     server: FaultyProxy
 
     def respond(self) -> None:
-        answer = self.server.target.request(self.command, self.path, content=self.request_body())
+        key = {k: v for k, v in self.headers.items() if k == "Authorization"}
+        body = self.request_body()
+        answer = self.server.target.request(self.command, self.path, content=body, headers=key)
         damaged = self.path == self.server.path
         content = self.server.damage(answer.content) if damaged else answer.content
         self.answer(answer.status_code, content, max(len(content), len(answer.content)))

@@ -29,10 +29,11 @@ def proxy(service: Service) -> Iterator[FaultyProxy]:
 
 
 @pytest.fixture(scope="module")
-def behind_proxy(model: Path, exact_gguf: Path, proxy: FaultyProxy) -> Iterator[Service]:
-    with Service(
-        model, RERANKER_GGUF=str(exact_gguf), LLAMA_SERVER_URL=proxy.url, **EXACT
-    ) as running:
+def behind_proxy(
+    service: Service, model: Path, exact_gguf: Path, proxy: FaultyProxy
+) -> Iterator[Service]:
+    settings = EXACT | service.as_outside_llama_server | {"LLAMA_SERVER_URL": proxy.url}
+    with Service(model, RERANKER_GGUF=str(exact_gguf), **settings) as running:
         yield running
 
 

@@ -52,7 +52,8 @@ def small_gpu(folder: Path, most_context: int) -> str:
 def test_half_the_context(model: Path, tmp_path: Path) -> None:
     with Service(model, LLAMA_SERVER_BIN=small_gpu(tmp_path, 8192), **_CONTEXT) as service:
         health = httpx.get(f"{service.url}/health").json()
-        props = httpx.get(f"{service.llama_server_url}/props").json()
+        with service.llama_server_client() as llama_server:
+            props = llama_server.get("/props").json()
         assert service.rerank(query="a", documents=["b"]).status_code == 200
 
     assert health["device"] == "cuda"

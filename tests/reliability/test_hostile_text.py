@@ -27,7 +27,8 @@ EXAMPLES = settings(
 
 @pytest.fixture
 async def server(service: Service) -> AsyncIterator[LlamaServer]:
-    async with LlamaServer(service.llama_server_url, timeout_seconds=60) as server:
+    url, key = service.llama_server_url, service.llama_server_key
+    async with LlamaServer(url, timeout_seconds=60, api_key=key) as server:
         yield server
 
 
