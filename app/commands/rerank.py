@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.client import Reranker, RerankerError, Result
+from app.client import RequestError, Reranker, RerankerError, Result, SettingsError
 from app.commands.documents import DocumentsError, collect
 from app.commands.exit_status import PROBLEM, UNREACHABLE, USAGE, fail
 
@@ -76,13 +76,13 @@ def rerank(
     try:
         texts = collect(documents or [], files or [])
         client = Reranker(url, timeout=_TIMEOUT_SECONDS)
-    except (DocumentsError, RerankerError) as error:
+    except (DocumentsError, SettingsError) as error:
         fail(str(error), USAGE)
     try:
         with client, Console(stderr=True).status(f"ranking {len(texts):,} documents"):
             results = client.rerank(query, texts, top_n, instruction)
-    except UnicodeEncodeError as error:
-        fail(f"the query or a document is no Unicode text: {error}", USAGE)
+    except (SettingsError, RequestError) as error:
+        fail(str(error), USAGE)
     except RerankerError as error:
         fail(str(error), UNREACHABLE if error.status is None else PROBLEM)
     if as_json:

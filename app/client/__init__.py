@@ -1,0 +1,23 @@
+"""A client for applications: copy this folder, or import it; it needs httpx and nothing else.
+
+The server is named by `RERANKER_URL`, the model by `RERANKER_MODEL` and a key, if it wants one, by
+`RERANKER_API_KEY`.
+"""
+
+from .answer import Result
+from .breaker import CircuitBreaker
+from .candidates import Candidate, Fallback
+from .errors import RequestError, RerankerError, SettingsError
+from .reranker import AsyncReranker, Reranker
+
+__all__ = [
+    "AsyncReranker",
+    "Candidate",
+    "CircuitBreaker",
+    "Fallback",
+    "RequestError",
+    "Reranker",
+    "RerankerError",
+    "Result",
+    "SettingsError",
+]

@@ -1,0 +1,71 @@
+"""What a server answered, and whether it is a ranking."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import RerankerError
+
+_REASON_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class Result:
+    """A document's place; `index` is its position in the request, the score within −1…1."""
+
+    index: int
+    relevance_score: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of a server, whole."""
+
+    status: int
+    content: bytes
+    retry_after: str
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+    def results(self, documents: int, wanted: int) -> list[Result] | None:
+        """The `wanted` results of a request of so many documents, or None: it is no ranking."""
+        # What JSON can hold is without end: too deep, too long, of other types, not finite.
+        try:
+            results = [_result(item) for item in json.loads(self.content)["results"]]
+        except Exception:
+            return None
+        places = {result.index for result in results}
+        fits = len(results) == len(places) == wanted and places <= set(range(documents))
+        return results if fits else None
+
+    def refusal(self, server: str, secret: str) -> RerankerError:
+        """What an answer without success says, without `secret` should it repeat that."""
+        text = self._reason()
+        if secret:
+            text = text.replace(secret, "…")
+        shown = "".join(c if c.isprintable() else " " for c in text[:_REASON_CHARACTERS])
+        seconds = self.retry_after.strip()
+        return RerankerError(
+            f"{server} answered {self.status}: {' '.join(shown.split()) or 'no reason told'}",
+            self.status,
+            float(seconds) if seconds.isdecimal() else None,
+        )
+
+    def _reason(self) -> str:
+        try:
+            return str(json.loads(self.content)["detail"])
+        except Exception:
+            return self.content.decode(errors="replace")
+
+
+def _result(item: Any) -> Result:
+    index, score = item["index"], item["relevance_score"]
+    if type(index) is not int or type(score) not in (int, float) or not math.isfinite(score):
+        raise ValueError("no result")
+    return Result(index, float(score))

@@ -1,0 +1,262 @@
+"""One implementation of what the clients for threads and for coroutines do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import math
+import operator
+import os
+import ssl
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any
+
+import httpx
+
+from .answer import Answer, Result
+from .breaker import CircuitBreaker
+from .candidates import Candidate, Fallback
+from .errors import RequestError, RerankerError, SettingsError
+from .proxy import proxy_for
+from .server import Server, bearer
+
+_log = logging.getLogger("reranker")
+
+_CONNECT_SECONDS = 2.0
+# More than any ranking takes: an answer without end must not fill the memory.
+_MOST_ANSWER_BYTES, _MOST_RESULT_BYTES = 2**20, 2**10
+
+
+class CircuitOpen(RerankerError):
+    """The server was found down a moment ago and is not asked."""
+
+
+class Ranker:
+    """Settings, requests, answers, and what is done without one.
+
+    Its coroutines all run in one event loop.
+    """
+
+    def __init__(
+        self,
+        url: str | None,
+        model: str | None,
+        api_key: str | None,
+        timeout: float,
+        fallback: Fallback | None,
+        breaker: CircuitBreaker | None,
+    ) -> None:
+        """Take what is None from the environment.
+
+        Raises `SettingsError` for an argument that is wrong; a wrong variable fails each request,
+        so that an application starts and falls back.
+        """
+        if url:
+            Server(url, "url")
+        if api_key:
+            bearer(api_key, "api_key")
+        self.model = model or os.environ.get("RERANKER_MODEL") or "jina-reranker-v3"
+        self._url = url or os.environ.get("RERANKER_URL") or "http://localhost:7998"
+        self._keys = api_key or os.environ.get("RERANKER_API_KEY") or ""
+        self._timeout = _seconds(timeout)
+        self._fallback = fallback or Fallback()
+        self._breaker = breaker or CircuitBreaker()
+        self._http: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def server(self) -> Server:
+        """The server asked; raises `SettingsError`."""
+        return Server(self._url, "RERANKER_URL")
+
+    async def rerank(
+        self, query: str, documents: Sequence[str], top_n: int | None, instruction: str | None
+    ) -> list[Result]:
+        """Rank the documents; raises `RerankerError`."""
+        return await self._in_time(self._rerank(query, documents, top_n, instruction))
+
+    async def rank(
+        self, query: str, candidates: Sequence[Candidate], top_n: int | None
+    ) -> list[Candidate]:
+        """Rank the candidates, unless the server is known to be down; raises `RerankerError`."""
+        if not self._breaker.allows():
+            raise CircuitOpen("the server did not answer a moment ago")
+        results = await self._in_time(self._probe_and_rerank(query, _texts(candidates), top_n))
+        if self._breaker.succeeded():
+            _log.info("reranker answers again")
+        return [candidates[result.index] for result in results]
+
+    def order(
+        self, candidates: Sequence[Candidate], top_n: int | None, error: Exception
+    ) -> list[Candidate]:
+        """Candidates by similarity and recency; warns of `error`, but once of an outage."""
+        if not isinstance(error, CircuitOpen):
+            if not _is_outage(error):
+                _log.warning("no ranking for this request, skipping reranking: %s", error)
+            elif self._breaker.failed():
+                _log.warning("reranker unreachable, skipping reranking: %s", error)
+        try:
+            ordered = self._fallback.order(candidates)
+        except Exception as failure:
+            _log.warning("the fallback failed, candidates stay as they came: %s", failure)
+            ordered = list(candidates)
+        try:
+            return ordered[: _count(top_n)]
+        except RequestError:
+            return ordered
+
+    async def close(self) -> None:
+        """Close the connections; a later request opens others."""
+        http, self._http = self._http, None
+        if http and self._loop is asyncio.get_running_loop():
+            await http.aclose()
+
+    async def _in_time(self, requests: Coroutine[Any, Any, list[Result]]) -> list[Result]:
+        try:
+            return await asyncio.wait_for(requests, self._timeout)
+        except RerankerError:
+            raise
+        except asyncio.TimeoutError:
+            raise self._unreachable(f"{self._timeout:g} s have passed") from None
+        except Exception as error:
+            raise self._unreachable(str(error) or type(error).__name__) from error
+
+    async def _probe_and_rerank(
+        self, query: str, documents: list[str], top_n: int | None
+    ) -> list[Result]:
+        if not self._breaker.closed:
+            probe = self._ask("GET", "/health", b"", 0)
+            answer = await asyncio.wait_for(probe, _CONNECT_SECONDS)
+            if not answer.is_success:
+                raise self._refused(answer)
+        return await self._rerank(query, documents, top_n, None)
+
+    async def _rerank(
+        self, query: str, documents: Sequence[str], top_n: int | None, instruction: str | None
+    ) -> list[Result]:
+        count = _count(top_n)
+        listed = _listed(documents)
+        body = _body(self.model, query, listed, count, instruction)
+        answer = await self._ask("POST", "/v1/rerank", body, len(listed))
+        if not answer.is_success:
+            raise self._refused(answer)
+        wanted = min(len(listed), count or len(listed))
+        results = answer.results(len(listed), wanted)
+        if results is None:
+            raise RerankerError(
+                f"{self.server} sent no ranking of {wanted} documents; is it a reranker?",
+                answer.status,
+            )
+        return results
+
+    async def _ask(self, method: str, path: str, body: bytes, documents: int) -> Answer:
+        url = self.server.endpoint(path)
+        headers = {"Content-Type": "application/json"}
+        most = _MOST_ANSWER_BYTES + documents * _MOST_RESULT_BYTES
+        async with self._opened().stream(method, url, content=body, headers=headers) as response:
+            content = bytearray()
+            async for chunk in response.aiter_bytes():
+                content += chunk
+                if len(content) > most:
+                    raise RerankerError(
+                        f"{self.server} answered more than {most:,} bytes; is it a reranker?",
+                        response.status_code,
+                    )
+            wait = response.headers.get("Retry-After", "")
+            return Answer(response.status_code, bytes(content), wait)
+
+    def _opened(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        # A fork has a loop of its own, and no use for the connections of the other process.
+        if self._http is None or self._loop is not loop:
+            server = self.server
+            header = bearer(self._keys, "RERANKER_API_KEY")
+            proxy = proxy_for(server.scheme, server.host)
+            self._http = httpx.AsyncClient(
+                headers=[(b"Authorization", header)] if header else [],
+                auth=None if header else server.auth,
+                timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS),
+                proxy=proxy,
+                verify=_certificates() if proxy or server.scheme == "https" else False,
+                trust_env=False,
+            )
+            self._loop = loop
+        return self._http
+
+    def _refused(self, answer: Answer) -> RerankerError:
+        header = bearer(self._keys, "RERANKER_API_KEY") or b""
+        key = header.removeprefix(b"Bearer ").decode(errors="replace")
+        return answer.refusal(str(self.server), key)
+
+    def _unreachable(self, reason: str) -> RerankerError:
+        return RerankerError(
+            f"no answer from {self.server} ({reason}); is the service up, and RERANKER_URL right?"
+        )
+
+
+def _seconds(timeout: float) -> float:
+    try:
+        seconds = float(timeout)
+    except Exception:
+        seconds = math.nan
+    if not seconds > 0:
+        raise SettingsError(f"timeout {timeout!r} is no number of seconds above 0")
+    return seconds
+
+
+def _certificates() -> ssl.SSLContext:
+    try:
+        return httpx.create_ssl_context()
+    except Exception as error:
+        raise SettingsError(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {error}") from error
+
+
+def _count(top_n: int | None) -> int | None:
+    """How many results are wanted, None for all, as the service reads it."""
+    try:
+        count = 0 if top_n is None else operator.index(top_n)
+    except Exception:
+        count = -1
+    if count < 0:
+        raise RequestError("top_n is a number of results from 1, or 0 or None for all")
+    return count or None
+
+
+def _listed(documents: Iterable[str]) -> list[str]:
+    if isinstance(documents, (str, bytes)):
+        raise RequestError("documents is one text; give a list of texts")
+    try:
+        return list(documents)
+    except Exception as error:
+        raise RequestError(f"documents is no list of texts: {error}") from error
+
+
+def _texts(candidates: Sequence[Candidate]) -> list[str]:
+    try:
+        return [candidate.text for candidate in candidates]
+    except Exception as error:
+        raise RequestError(f"a candidate has no text: {error}") from error
+
+
+def _body(
+    model: str, query: str, documents: list[str], count: int | None, instruction: str | None
+) -> bytes:
+    body: dict[str, Any] = {"model": model, "query": query, "documents": documents}
+    options = {"top_n": count, "instruction": instruction}
+    body |= {name: value for name, value in options.items() if value is not None}
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise RequestError(
+            f"the query or a document is no Unicode text: it holds {error.object[error.start]!a}"
+        ) from None
+    except Exception as error:
+        raise RequestError(f"the request cannot be sent as JSON: {error}") from error
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether other requests would fail as well; not if this one is at fault."""
+    if isinstance(error, RerankerError) and error.status:
+        return error.status < 400 or error.status >= 500 or error.status == 429
+    return True

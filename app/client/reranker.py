@@ -1,0 +1,158 @@
+"""The clients: for threads, and for coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
+
+from .answer import Result
+from .background import background
+from .breaker import CircuitBreaker
+from .candidates import Candidate, Fallback
+from .ranker import Ranker
+
+T = TypeVar("T")
+
+
+class Reranker:
+    """A client of one server; threads may share it, also threads whose event loop runs."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        model: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: float = 30.0,
+        fallback: Fallback | None = None,
+        breaker: CircuitBreaker | None = None,
+    ) -> None:
+        """Take what is None from the environment.
+
+        `timeout` is how many seconds a call takes at most, all in all. Raises `RerankerError` if
+        an argument is wrong.
+        """
+        self._ranker = Ranker(url, model, api_key, timeout, fallback, breaker)
+
+    @property
+    def url(self) -> str:
+        """The server's root; raises `RerankerError`."""
+        return str(self._ranker.server)
+
+    @property
+    def model(self) -> str:
+        """The model asked for."""
+        return self._ranker.model
+
+    def __enter__(self) -> Reranker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; a later call opens others."""
+        _wait(self._ranker.close())
+
+    def rerank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_n: int | None = None,
+        instruction: str | None = None,
+    ) -> list[Result]:
+        """Rank the documents, best first, the `top_n` best or all; raises `RerankerError`.
+
+        None and 0 mean all.
+        """
+        return _wait(self._ranker.rerank(query, documents, top_n, instruction))
+
+    def rerank_or_fallback(
+        self, query: str, candidates: Sequence[Candidate], top_n: int | None = None
+    ) -> list[Candidate]:
+        """Rank the candidates, or order them by similarity and recency; never raises.
+
+        A `top_n` below 0 is warned of, and all candidates are ordered.
+        """
+        found = _found(candidates)
+        try:
+            return _wait(self._ranker.rank(query, found, top_n))
+        except Exception as error:
+            return self._ranker.order(found, top_n, error)
+
+
+class AsyncReranker:
+    """The same for asyncio; any number of event loops may use it, at once or in turn."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        model: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: float = 30.0,
+        fallback: Fallback | None = None,
+        breaker: CircuitBreaker | None = None,
+    ) -> None:
+        """See `Reranker`."""
+        self._ranker = Ranker(url, model, api_key, timeout, fallback, breaker)
+
+    @property
+    def url(self) -> str:
+        """See `Reranker.url`."""
+        return str(self._ranker.server)
+
+    @property
+    def model(self) -> str:
+        """See `Reranker.model`."""
+        return self._ranker.model
+
+    async def __aenter__(self) -> AsyncReranker:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """See `Reranker.close`."""
+        await asyncio.wrap_future(background.submit(self._ranker.close()))
+
+    async def rerank(
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_n: int | None = None,
+        instruction: str | None = None,
+    ) -> list[Result]:
+        """See `Reranker.rerank`."""
+        ranking = self._ranker.rerank(query, documents, top_n, instruction)
+        return await asyncio.wrap_future(background.submit(ranking))
+
+    async def rerank_or_fallback(
+        self, query: str, candidates: Sequence[Candidate], top_n: int | None = None
+    ) -> list[Candidate]:
+        """See `Reranker.rerank_or_fallback`."""
+        found = _found(candidates)
+        try:
+            ranking = self._ranker.rank(query, found, top_n)
+            return await asyncio.wrap_future(background.submit(ranking))
+        except Exception as error:
+            return self._ranker.order(found, top_n, error)
+
+
+def _wait(coroutine: Coroutine[Any, Any, T]) -> T:
+    future = background.submit(coroutine)
+    try:
+        return future.result()
+    except BaseException:
+        # Of an interrupted call the request ends as well.
+        future.cancel()
+        raise
+
+
+def _found(candidates: Iterable[Candidate]) -> list[Candidate]:
+    try:
+        return list(candidates)
+    except Exception:
+        return []
