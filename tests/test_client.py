@@ -20,6 +20,7 @@ from app.client import (
     Candidate,
     CircuitBreaker,
     Fallback,
+    RequestError,
     Reranker,
     RerankerError,
 )
@@ -59,6 +60,25 @@ def test_results_are_those_of_a_plain_request(
             return [vars(r) for r in await client.rerank(QUERY, TEXTS, 3, "food")]
 
     assert asyncio.run(ask()) == plain["results"]
+
+
+def test_top_n_means_the_same_without_a_server(service: Service) -> None:
+    up, down = Reranker(service.url), Reranker(f"http://127.0.0.1:{free_port()}")
+    for client in (up, down):
+        for top_n, count in [
+            (None, 4),
+            (0, 4),
+            (1, 1),
+            (3, 3),
+            (9, 4),
+            (-1, 4),
+            ("2", 4),
+            (1.5, 4),
+        ]:
+            found = client.rerank_or_fallback(QUERY, CANDIDATES, top_n)  # type: ignore[arg-type]
+            assert len(found) == count, top_n
+        with pytest.raises(RequestError, match="top_n is a number of results"):
+            client.rerank(QUERY, TEXTS, top_n=-1)
 
 
 def test_errors_say_what_to_do(service: Service) -> None:
@@ -188,7 +208,7 @@ def test_a_request_at_fault_leaves_the_circuit_closed(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = Reranker(service.url, breaker=CircuitBreaker(pause=600))
-    assert texts(client.rerank_or_fallback(QUERY, CANDIDATES, top_n=-1)) == BY_SIMILARITY[:-1]
+    assert texts(client.rerank_or_fallback(QUERY, CANDIDATES, top_n=-1)) == BY_SIMILARITY
     assert "skipping reranking" in caplog.messages[0]
     by_model = [TEXTS[i] for i in order_of(service)]
     assert texts(client.rerank_or_fallback(QUERY, CANDIDATES)) == by_model
@@ -211,3 +231,5 @@ def test_without_a_server_recent_texts_move_up() -> None:
     assert texts(fallback.order([undated, old, broken, new])) == ["new", "undated", "old", "broken"]
     with pytest.raises(ValueError, match="half_life_days"):
         Fallback(half_life_days=0)
+    with pytest.raises(ValueError, match="similarity_weight"):
+        Fallback(similarity_weight=float("nan"))
