@@ -8,18 +8,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from pydantic import ValidationError
 from starlette.middleware.cors import CORSMiddleware
 
 from app import VERSION, metrics, playground, status
 from app.admission import Admission
 from app.dialects import cohere, jina, shared, tei
-from app.errors import StartUpMessage, add_error_handlers, describe
+from app.errors import StartUpMessage, add_error_handlers
 from app.keys import RequireKey
 from app.metrics import Metrics
 from app.observe import Observe, log_to_stdout
 from app.service import Service
-from app.settings import Settings
+from app.settings import Settings, SettingsError
 from models.embedding_readout import EmbeddingReadout
 from models.llama_server import LlamaServer
 from models.prefix_readout import PrefixReadout
@@ -39,9 +38,9 @@ _log = logging.getLogger("uvicorn.error")
 def create_app() -> FastAPI:
     """Build the app from the environment; start-up fails if no request could be answered."""
     try:
-        settings = Settings()
-    except ValidationError as error:
-        sys.exit(f"settings: {describe(error.errors())}")
+        settings = Settings.load()
+    except SettingsError as error:
+        sys.exit(str(error))
     app = FastAPI(
         title="jina-reranker",
         description="Reranking with jina-reranker-v3.",
@@ -53,10 +52,10 @@ def create_app() -> FastAPI:
     # The last one added sees a request first.
     if settings.api_keys:
         app.add_middleware(RequireKey, keys=settings.api_keys)
-    if settings.allowed_origins:
+    if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.allowed_origins,
+            allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
         )
@@ -74,8 +73,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     projector = Projector.load(settings.projector_path)
     limits = Limits(settings.max_query_tokens, settings.max_document_tokens)
-    key = settings.llama_server_api_key.get_secret_value()
-    async with LlamaServer(settings.llama_server_url, settings.timeout_seconds, key) as server:
+    url, key = settings.server_url, settings.llama_server_api_key
+    async with LlamaServer(url, settings.timeout_seconds, key) as server:
         tokens = await SpecialTokens.of(server)
         readout = await _connect_readout(settings, server, probe=tokens.embed)
         reranker = await Reranker.connect(server, readout, projector, tokens, limits)

@@ -60,7 +60,7 @@ def test_missing_weights() -> None:
     ("variable", "message"),
     [
         ("RERANKER_READOUT", "RERANKER_READOUT is prefix or embedding"),
-        ("RERANKER_MAX_DOCUMENTS", "max_documents: input should be a valid integer"),
+        ("RERANKER_MAX_DOCUMENTS", "RERANKER_MAX_DOCUMENTS is a whole number"),
     ],
 )
 def test_wrong_setting(model: Path, variable: str, message: str) -> None:

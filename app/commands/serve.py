@@ -6,16 +6,20 @@ from typing import Annotated
 
 import typer
 
+from app.commands.exit_status import PROBLEM, fail
+
 
 def serve(
     host: Annotated[
-        str, typer.Option(envvar="RERANKER_HOST", help="address to listen on")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="RERANKER_PORT", help="port to listen on")] = 7998,
+        str | None, typer.Option(help="address to listen on; else RERANKER_HOST")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65_535, help="port to listen on; else RERANKER_PORT")
+    ] = None,
 ) -> None:
     """Run the HTTP front of a llama-server that runs already.
 
-    start.sh runs both. The front finds llama-server at LLAMA_SERVER_URL; README.md lists its
+    start.sh runs both. The front finds llama-server at LLAMA_SERVER_URL; docs/settings.md lists its
     settings, all of them environment variables.
 
     \b
@@ -33,12 +37,19 @@ def serve(
     import uvicorn
 
     from app.connections import Protocol
+    from app.settings import Settings, SettingsError
 
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        fail(str(error), PROBLEM)
     uvicorn.run(
         "app.main:create_app",
         factory=True,
-        host=host,
-        port=port,
+        host=host or settings.host,
+        port=port or settings.port,
+        # Else WEB_CONCURRENCY, which hosting platforms set, starts fronts that share the slots.
+        workers=1,
         http=Protocol,
         server_header=False,
         access_log=False,

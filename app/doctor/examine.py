@@ -8,31 +8,36 @@ from app.doctor.finding import Finding, problem, skipped
 from app.doctor.gpu import check_gpu, find_devices
 from app.doctor.llama_server import check_llama_server
 from app.doctor.memory import check_memory
-from app.doctor.plan import Plan, SettingError
+from app.doctor.plan import Plan
 from app.doctor.ports import check_llama_server_port, check_service
 from app.doctor.scores import check_scores
 from app.doctor.weights import check_gguf, check_projector
+from app.settings import Settings, SettingsError
 
 
 def examine() -> Iterator[Finding]:
     """What start.sh would meet with the settings of this environment."""
     try:
-        yield from _examine(Plan.of_environment())
-    except SettingError as error:
-        yield problem("settings", str(error), "correct the variable; README.md lists them all")
+        settings = Settings.load()
+    except SettingsError as error:
+        for sentence in error.problems:
+            yield problem("settings", sentence, "correct it; docs/settings.md lists them all")
+    else:
+        yield from _examine(Plan.of(settings))
 
 
 def _examine(plan: Plan) -> Iterator[Finding]:
+    settings = plan.settings
     service, model = check_service(plan)
     yield service
     yield check_llama_server_port(plan, running=model is not None)
     gguf, transformer = check_gguf(plan)
     yield gguf
     yield check_projector(plan, transformer.hidden_size if transformer else None)
-    if not plan.llama_server_url:
+    if not settings.llama_server_url:
         devices = find_devices(plan)
         yield check_llama_server(plan)
-        yield check_gpu(devices)
+        yield check_gpu(plan, devices)
         if model is not None:
             yield skipped("memory", "the running service has what it needs")
         elif transformer is not None:

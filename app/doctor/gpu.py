@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from app.doctor.finding import Finding, ok, problem
 from app.doctor.llama_server import CommandError, output
-from app.doctor.plan import EMBEDDED, Plan, variable
+from app.doctor.plan import EMBEDDED, Plan
+from app.settings import Settings
 
 _DEVICE = re.compile(r"^ +([A-Za-z]+\d*): (.*?)(?: \(\d+ MiB, (\d+) MiB free\))?$", re.MULTILINE)
 
@@ -26,7 +27,7 @@ class Device:
 def find_devices(plan: Plan) -> list[Device]:
     """The GPUs that llama-server would use; none where it computes on the CPU."""
     # The embedded llama-server knows no GPU.
-    if plan.llama_server in (None, EMBEDDED) or _stays_on_cpu():
+    if plan.llama_server in (None, EMBEDDED) or _stays_on_cpu(plan.settings):
         return []
     try:
         _, _, listed = output(plan.llama_server, "--list-devices").partition("Available devices:")
@@ -36,16 +37,16 @@ def find_devices(plan: Plan) -> list[Device]:
         Device(name, description, int(free) * 2**20 if free else None)
         for name, description, free in _DEVICE.findall(listed)
     ]
-    chosen = variable("LLAMA_ARG_DEVICE")
+    chosen = plan.settings.llama_arg_device
     return [device for device in devices if not chosen or device.name in chosen.split(",")]
 
 
-def check_gpu(devices: Sequence[Device]) -> Finding:
+def check_gpu(plan: Plan, devices: Sequence[Device]) -> Finding:
     """Whether llama-server sees the GPUs that the machine has."""
     subject = "GPU"
     if devices:
         return ok(subject, ", ".join(f"{device.name} {device.description}" for device in devices))
-    if _stays_on_cpu():
+    if _stays_on_cpu(plan.settings):
         return ok(subject, "not used, as set")
     unseen = _nvidia_gpus()
     if unseen:
@@ -58,8 +59,8 @@ def check_gpu(devices: Sequence[Device]) -> Finding:
     return ok(subject, "none is visible; llama-server computes on the CPU")
 
 
-def _stays_on_cpu() -> bool:
-    return variable("LLAMA_ARG_N_GPU_LAYERS") == "0" or variable("LLAMA_ARG_DEVICE") == "none"
+def _stays_on_cpu(settings: Settings) -> bool:
+    return settings.llama_arg_n_gpu_layers == 0 or settings.llama_arg_device == "none"
 
 
 def _nvidia_gpus() -> str:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 from app.doctor.finding import Finding, ok, problem
-from app.doctor.plan import EMBEDDED, Plan, variable
+from app.doctor.plan import EMBEDDED, Plan
 
 _SECONDS = 60
 _FLAGS = ("--model", "--host", "--port", "--ctx-size", "--parallel", "--flash-attn", "--verbosity")
@@ -26,7 +26,7 @@ def check_llama_server(plan: Plan) -> Finding:
     """Whether there is a llama-server that runs and has the flags that start.sh gives it."""
     subject = "llama-server"
     if plan.llama_server is None:
-        named = variable("LLAMA_SERVER_BIN")
+        named = plan.settings.llama_server_bin
         return problem(
             subject,
             f"LLAMA_SERVER_BIN={named} cannot be run" if named else "none found",

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from app.doctor.finding import Finding, ok, problem
 from app.doctor.gpu import Device
-from app.doctor.plan import Plan, SettingError, number, variable
+from app.doctor.plan import Plan
 from app.doctor.weights import Transformer
+from app.settings import Settings
 from models.gguf_header import KINDS
 
 # Tokens around the query and one document in the vocabulary of jina-reranker-v3, rounded up.
@@ -37,20 +38,23 @@ class Sizes:
     cache_type_v: str
 
     @classmethod
-    def of_environment(cls, readout: str, transformer: Transformer, on_gpu: bool) -> Sizes:
-        """As start.sh sets them; raises `SettingError`."""
-        embedding = readout == "embedding"
-        slots = number("LLAMA_ARG_N_PARALLEL", 2 if on_gpu and not embedding else 1)
-        context = number("LLAMA_ARG_CTX_SIZE", 4096 if embedding else 16384 * slots)
+    def of(cls, settings: Settings, transformer: Transformer, on_gpu: bool) -> Sizes:
+        """As start.sh sets them."""
+        embedding = settings.readout == "embedding"
+        slots = settings.llama_arg_n_parallel or (2 if on_gpu and not embedding else 1)
+        context = settings.llama_arg_ctx_size
+        if context is None:
+            context = 4096 if embedding else 16384 * slots
+        flash_attention = settings.llama_arg_flash_attn or ("auto" if on_gpu else "off")
         return cls(
-            readout=readout,
+            readout=settings.readout,
             slots=slots,
             # llama-server reads 0 as all that the model was made for.
             context=context or transformer.context,
-            batch=number("LLAMA_ARG_UBATCH", 0 if embedding else 512) or None,
-            flash_attention=on_gpu or variable("LLAMA_ARG_FLASH_ATTN") == "on",
-            cache_type_k=_cache_type("LLAMA_ARG_CACHE_TYPE_K"),
-            cache_type_v=_cache_type("LLAMA_ARG_CACHE_TYPE_V"),
+            batch=settings.llama_arg_ubatch or (None if embedding else 512),
+            flash_attention=flash_attention == "on" or (on_gpu and flash_attention == "auto"),
+            cache_type_k=settings.llama_arg_cache_type_k.upper(),
+            cache_type_v=settings.llama_arg_cache_type_v.upper(),
         )
 
     def bytes_needed(self, transformer: Transformer) -> int:
@@ -72,9 +76,9 @@ class Sizes:
 
 
 def check_memory(plan: Plan, transformer: Transformer, devices: Sequence[Device]) -> Finding:
-    """Whether weights and context fit what is free; raises `SettingError`."""
+    """Whether weights and context fit what is free."""
     subject = "memory"
-    sizes = Sizes.of_environment(plan.settings.readout, transformer, on_gpu=bool(devices))
+    sizes = Sizes.of(plan.settings, transformer, on_gpu=bool(devices))
     least = sizes.slots * _least_slot(plan)
     if sizes.context < least:
         return problem(
@@ -133,13 +137,6 @@ def _least_slot(plan: Plan) -> int:
     """Tokens of the prompt for one truncated document and its query."""
     limits = plan.settings
     return _TEMPLATE_TOKENS + 2 * limits.max_query_tokens + limits.max_document_tokens
-
-
-def _cache_type(name: str) -> str:
-    kind = variable(name).upper() or "F16"
-    if kind not in KINDS:
-        raise SettingError(f"{name} is a type such as f16 or q8_0, not '{variable(name)}'")
-    return kind
 
 
 def _bytes_per_element(kind: str) -> float:

@@ -15,33 +15,35 @@ _SECONDS = 5.0
 
 def check_service(plan: Plan) -> tuple[Finding, str | None]:
     """Whether the service can listen, or does; then with the name of its model."""
-    subject = "service"
-    if not _listens(plan.host, plan.port):
-        return ok(subject, f"not running; port {plan.port} on {plan.host} is free"), None
-    health = _get_json(f"{plan.url}/health")
+    subject, settings = "service", plan.settings
+    if not _listens(settings.host, settings.port):
+        return ok(subject, f"not running; port {settings.port} on {settings.host} is free"), None
+    health = _get_json(f"{settings.url}/health")
     match health:
         case {"status": "ok", "model": str(model), "device": str(device)}:
-            return ok(subject, f"running at {plan.url} with {model} on {device}"), model
+            return ok(subject, f"running at {settings.url} with {model} on {device}"), model
         case {"detail": str(detail)}:
             advice = "wait until it has started; if it does not, see its log"
-            return problem(subject, f"running at {plan.url}, but not ready: {detail}", advice), None
-    return _taken(subject, plan.host, plan.port, "RERANKER_PORT"), None
+            return problem(
+                subject, f"running at {settings.url}, but not ready: {detail}", advice
+            ), None
+    return _taken(subject, settings.host, settings.port, "RERANKER_PORT"), None
 
 
 def check_llama_server_port(plan: Plan, running: bool) -> Finding:
     """Whether llama-server can listen, or one that runs already answers."""
     subject = "llama-server's port"
-    if plan.llama_server_url:
-        if _get_json(f"{plan.llama_server_url}/health") == {"status": "ok"}:
-            return ok(subject, f"a llama-server answers at {plan.llama_server_url}")
+    if plan.settings.llama_server_url:
+        if _get_json(f"{plan.settings.llama_server_url}/health") == {"status": "ok"}:
+            return ok(subject, f"a llama-server answers at {plan.settings.llama_server_url}")
         return problem(
             subject,
-            f"no llama-server is ready at {plan.llama_server_url}",
+            f"no llama-server is ready at {plan.settings.llama_server_url}",
             "start it, or unset LLAMA_SERVER_URL",
         )
     if running:
         return ok(subject, "used by the running service")
-    host, port = "127.0.0.1", plan.llama_server_port
+    host, port = "127.0.0.1", plan.settings.llama_server_port
     if _listens(host, port):
         return _taken(subject, host, port, "LLAMA_SERVER_PORT")
     return ok(subject, f"port {port} on {host} is free")

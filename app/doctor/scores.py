@@ -38,7 +38,7 @@ def check_scores(plan: Plan, model: str | None) -> Finding:
         return skipped(subject, f"there are published ones for {MODEL}, not for {model}")
     key = next(iter(plan.settings.api_keys), None)
     try:
-        with Reranker(plan.url, api_key=key, timeout=_TIMEOUT_SECONDS) as client:
+        with Reranker(plan.settings.url, api_key=key, timeout=_TIMEOUT_SECONDS) as client:
             return compare(client.rerank(QUERY, DOCUMENTS))
     except RerankerError as error:
         return problem(subject, str(error), "follow that, or see the log of the service")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.doctor.finding import Finding, ok, problem, skipped
-from app.doctor.plan import Plan, variable
+from app.doctor.plan import Plan
 from app.suggestion import did_you_mean
 from models.gguf_header import GGUFError, GGUFHeader, read_header
 from models.prepare import HEAD_KEY
@@ -64,10 +64,10 @@ class Transformer:
 def check_gguf(plan: Plan) -> tuple[Finding, Transformer | None]:
     """Whether the GGUF is there and whole, and what it holds."""
     subject = "GGUF"
-    if plan.gguf is None and plan.llama_server_url:
+    if plan.gguf is None and plan.settings.llama_server_url:
         return skipped(subject, "that of the llama-server at LLAMA_SERVER_URL"), None
     if plan.gguf is None:
-        file = f"*{variable('RERANKER_QUANT')}.gguf"
+        file = f"*{plan.settings.quant or ''}.gguf"
         return _not_downloaded(subject, plan, file), None
     if not plan.gguf.exists():
         return _not_there(subject, plan.gguf, "RERANKER_GGUF"), None
@@ -109,7 +109,7 @@ def _not_there(subject: str, path: Path, setting: str) -> Finding:
 
 def _not_downloaded(subject: str, plan: Plan, file: str) -> Finding:
     detail = f"weights/{plan.settings.model}/{file} is missing"
-    if plan.download:
+    if plan.settings.download:
         return skipped(subject, f"{detail}; start.sh downloads it")
     return problem(subject, detail, f"run: {plan.download_command}")
 
