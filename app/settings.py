@@ -345,16 +345,15 @@ _VARIABLES = frozenset(variable for _, variable, _ in RULES) | {_FOLDER}
 
 def _read(variable: str, text: str, rule: Rule) -> Any:
     """The value of `text`; raises `ValueError` with a sentence that names the variable."""
-    if rule.secret:
-        shown = "what it is set to (not shown here)"
-    else:
-        shown = _visible(text)
-        if flaw := values.flaw(text):
-            raise ValueError(f"{variable} is {shown}: {flaw}")
+    flaw = None if rule.secret else values.flaw(text)
+    if flaw:
+        raise ValueError(f"{variable} is {_visible(text)}: {flaw}")
     try:
         return rule.read(text)
     except ValueError as error:
-        raise ValueError(f"{variable} is {error}, not {shown}") from None
+        if rule.secret:
+            raise ValueError(f"{variable} is not {error} (its value is not shown)") from None
+        raise ValueError(f"{variable} is {error}, not {_visible(text)}") from None
 
 
 def _visible(text: str) -> str:

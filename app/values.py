@@ -177,7 +177,7 @@ def key(value: str) -> str:
     found = value.strip(_BLANKS)
     problem = flaw(found) or (re.search(r"\s#", found) and "it holds a comment")
     if problem or not found:
-        raise ValueError(f"a key that a header can carry; {problem or 'it is blank'}")
+        raise ValueError(f"a key that a header can carry: {problem or 'it is blank'}")
     return found
 
 
