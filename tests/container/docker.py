@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import httpx
 from tests.running import ROOT
 
 BASE = re.findall(r"^ARG BASE_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
+NETWORK = "reranker-test"
 FILES = ("docker-compose.yml", "docker-compose.cpu.yml", "tests/container/compose.yml")
 
 
@@ -43,17 +46,40 @@ def inspect(name: str) -> Any:
     return json.loads(docker("inspect", name))[0]
 
 
+@contextlib.contextmanager
+def network() -> Iterator[str]:
+    """Make the network that the test's compose file names; the host's address on it.
+
+    The engine's own bridge does not tell that address before its first container. This one has
+    IPv6 too.
+    """
+    prefix = f"fd{secrets.token_hex(1)}:{secrets.token_hex(2)}:{secrets.token_hex(2)}"
+    options = ["--ipv6", "--subnet", f"{prefix}::/64", NETWORK]
+    with contextlib.suppress(AssertionError):  # Left by a run that was killed.
+        docker("network", "rm", NETWORK)
+    docker("network", "create", *options)
+    try:
+        (gateway,) = [
+            config["Gateway"]
+            for config in inspect(NETWORK)["IPAM"]["Config"]
+            if ":" not in config["Subnet"]
+        ]
+        yield gateway
+    finally:
+        docker("network", "rm", NETWORK)
+
+
 class Project:
     """The service of the compose files in `folder`, which holds `.env`, over a stand-in hub."""
 
-    def __init__(self, folder: Path, hub_port: int, files: Sequence[str] = FILES) -> None:
+    def __init__(self, folder: Path, hub: str, files: Sequence[str] = FILES) -> None:
         self._options = ["compose", "--project-name", "reranker-test"]
         self._options += ["--project-directory", str(folder)]
         self._options += [option for name in files for option in ("--file", str(folder / name))]
-        self._hub_port = hub_port
+        self._hub = hub
 
     def compose(self, *arguments: str) -> str:
-        return docker(*self._options, *arguments, HUB_PORT=str(self._hub_port))
+        return docker(*self._options, *arguments, HUB=self._hub)
 
     @property
     def container(self) -> str:
