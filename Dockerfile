@@ -21,11 +21,6 @@ RUN python3 -m venv /pip \
     && find .venv -type d -name tests -prune -exec rm -r {} +
 
 FROM ${BASE_IMAGE}
-ARG BASE_IMAGE
-LABEL org.opencontainers.image.title="jina-reranker" \
-      org.opencontainers.image.description="Ranks documents with jina-reranker-v3 from a GGUF" \
-      org.opencontainers.image.licenses="MIT" \
-      org.opencontainers.image.base.name="${BASE_IMAGE}"
 USER 0
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -35,7 +30,7 @@ RUN apt-get update \
 WORKDIR /srv/reranker
 RUN install -d -o reranker -g reranker weights /var/log/reranker
 COPY --from=packages /srv/reranker/.venv .venv
-COPY start.sh .
+COPY LICENSE start.sh ./
 COPY models models
 COPY app app
 USER 10001
@@ -44,7 +39,7 @@ USER 10001
 ENV LLAMA_ARG_HOST=127.0.0.1 \
     LLAMA_SERVER_BIN=/app/llama-server \
     RERANKER_DOWNLOAD=1 \
-    RERANKER_HOST=0.0.0.0 \
+    RERANKER_HOST=:: \
     RERANKER_LOG_DIR=/var/log/reranker \
     RERANKER_PORT=80
 EXPOSE 80
@@ -52,6 +47,18 @@ VOLUME /srv/reranker/weights /var/log/reranker
 
 # The first start downloads the weights.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15m \
-    CMD ["curl", "-fsS", "http://127.0.0.1:80/health"]
+    CMD [".venv/bin/python", "-m", "app.health"]
 ENTRYPOINT []
 CMD ["./start.sh"]
+
+# Last, since a new revision must not build the rest again; `make image` fills them in.
+ARG BASE_IMAGE
+ARG REVISION=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.title="jina-reranker" \
+      org.opencontainers.image.description="Ranks documents with jina-reranker-v3 from a GGUF" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.base.name="${BASE_IMAGE}"

@@ -17,11 +17,13 @@ _SECONDS = 4.5
 
 def main() -> int:
     """Ask once; the exit status."""
-    # An address that means all of them is connected to as loopback.
+    # An address that means all of them is connected to as loopback, and :: serves IPv4 too, which
+    # a container has whether it has IPv6 or not.
     host = os.environ.get("RERANKER_HOST") or "127.0.0.1"
     port = os.environ.get("RERANKER_PORT") or "7998"
     try:
-        connection = http.client.HTTPConnection(host, int(port), timeout=_SECONDS)
+        address = "127.0.0.1" if host == "::" else host
+        connection = http.client.HTTPConnection(address, int(port), timeout=_SECONDS)
         connection.request("GET", "/health")
         response = connection.getresponse()
         answer = response.read()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.fake_server import FakeHandler, FakeServer
@@ -42,6 +45,23 @@ def test_healthy_without_a_proxy(service: Service, host: str) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert '"status":"ok"' in done.stdout
+
+
+@pytest.fixture(scope="module")
+def everywhere(model: Path) -> Iterator[Service]:
+    with Service(model, RERANKER_HOST="::") as running:
+        yield running
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+def test_all_addresses_are_those_of_ipv4_and_ipv6(everywhere: Service, host: str) -> None:
+    url = f"http://{host}:{everywhere.port}/health"
+    assert httpx.get(url, trust_env=False).json()["status"] == "ok"
+
+
+@pytest.mark.parametrize("host", ["::", "::1", "0:0:0:0:0:0:0:1", "127.0.0.2"])
+def test_health_is_asked_where_the_service_listens(everywhere: Service, host: str) -> None:
+    assert check(RERANKER_HOST=host, RERANKER_PORT=str(everywhere.port)).returncode == 0
 
 
 @pytest.mark.parametrize("handler", [NotReady, NoHTTP])

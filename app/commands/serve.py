@@ -43,10 +43,12 @@ def serve(
         settings = Settings.load()
     except SettingsError as error:
         fail(str(error), PROBLEM)
+    address = host or settings.host
     uvicorn.run(
         "app.main:create_app",
         factory=True,
-        host=host or settings.host,
+        # asyncio takes `::` for IPv6 alone, and no name for every address that there is.
+        host="" if address == "::" else address,
         port=port or settings.port,
         # Else WEB_CONCURRENCY, which hosting platforms set, starts fronts that share the slots.
         workers=1,

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests import tiny_model
-from tests.container.docker import Project, docker, inspect
+from tests.container.docker import NETWORK, Project, docker, inspect, network
 from tests.golden.cases import CASES
 from tests.hub import Hub
 from tests.running import ROOT, wait_until
@@ -36,8 +36,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         "projector.safetensors": (folder / "projector.safetensors").read_bytes(),
         "jina-reranker-v3-Q8_0.gguf": (folder / "model.gguf").read_bytes(),
     }
-    host = inspect("bridge")["IPAM"]["Config"][0]["Gateway"]
-    with Hub("jinaai/jina-reranker-v3-GGUF", files, host=host) as running:
+    with network() as host, Hub("jinaai/jina-reranker-v3-GGUF", files, host=host) as running:
         yield running
 
 
@@ -52,7 +51,7 @@ def project(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proj
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     shutil.copy(folder / ".env.example", folder / ".env")
-    project = Project(folder, hub.server_port)
+    project = Project(folder, hub.url)
     project.compose("down", "--volumes")
     try:
         project.compose("up", "--build", "--detach")
@@ -91,18 +90,24 @@ def test_runs_with_the_least_rights(project: Project) -> None:
         project.run("touch", "/srv/reranker/app/x")
 
 
+def test_logs_are_bounded(project: Project) -> None:
+    log = inspect(project.container)["HostConfig"]["LogConfig"]
+
+    assert log == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "5"}}
+
+
 def test_only_the_front_listens_outside(project: Project) -> None:
     sockets = project.run("cat", "/proc/net/tcp", "/proc/net/tcp6")
     listening = re.findall(r"^ *\d+: (\w+):(\w{4}) \w+:\w{4} 0A ", sockets, re.M)
     ports = {(address, int(port, 16)) for address, port in listening}
     loopback = {(address, port) for address, port in ports if address.endswith("7F")}
-    assert ports - loopback == {("00000000", 80)}
+    assert ports - loopback == {("0" * 8, 80), ("0" * 32, 80)}
     assert ("0100007F", 8081) in loopback
-    networks = inspect(project.container)["NetworkSettings"]["Networks"]
-    (address,) = [network["IPAddress"] for network in networks.values()]
-    assert httpx.get(f"http://{address}/health").status_code == 200
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(f"http://{address}:8081/health")
+    known = inspect(project.container)["NetworkSettings"]["Networks"][NETWORK]
+    for address in (known["IPAddress"], f"[{known['GlobalIPv6Address']}]"):
+        assert httpx.get(f"http://{address}/health", trust_env=False).status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://{address}:8081/health", trust_env=False)
 
 
 def test_llama_server_killed(project: Project) -> None:
@@ -137,10 +142,12 @@ def test_second_start_downloads_nothing(project: Project, hub: Hub) -> None:
 
 
 def test_stop(project: Project) -> None:
+    # Drain time, and 10 s to end.
+    assert inspect(project.container)["Config"]["StopTimeout"] == 40
     start = time.monotonic()
     docker("stop", project.container)
 
-    # Docker kills what has not ended after 10 s, which the status would show.
+    # Nothing is under way that would be waited for; Docker kills late, which the status would show.
     assert time.monotonic() - start < 10
     assert project.state["ExitCode"] == 0
     assert not project.state["OOMKilled"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from app import VERSION
 from tests.container.docker import BASE, build, docker, inspect
 from tests.running import ROOT
 
 MOST_BYTES_OVER_BASE = 150e6
+CONTENT = {".venv", "LICENSE", "app", "models", "start.sh", "weights"}
 
 
 def in_image(command: str) -> str:
@@ -48,7 +51,7 @@ def test_nothing_is_left_of_the_build() -> None:
     assert in_image("for t in gcc cc make pip pip3; do command -v $t || true; done") == ""
     left = "/root/.cache /home/reranker/.cache /var/lib/apt/lists/* .venv/bin/pip /pip"
     assert in_image(f"for f in {left}; do [ ! -e $f ] || echo $f; done") == ""
-    assert set(in_image("ls -A").split()) == {".venv", "app", "models", "start.sh", "weights"}
+    assert set(in_image("ls -A").split()) == CONTENT
 
 
 def test_configuration() -> None:
@@ -58,9 +61,27 @@ def test_configuration() -> None:
     assert config["ExposedPorts"].keys() == {"80/tcp"}
     assert not config["Entrypoint"]
     assert "LLAMA_ARG_HOST=127.0.0.1" in config["Env"]
-    assert "127.0.0.1:80/health" in " ".join(config["Healthcheck"]["Test"])
-    for name in ("title", "description", "licenses", "base.name"):
-        assert config["Labels"][f"org.opencontainers.image.{name}"]
+    assert config["Healthcheck"]["Test"] == ["CMD", ".venv/bin/python", "-m", "app.health"]
+    labels = {
+        name.removeprefix("org.opencontainers.image."): value
+        for name, value in config["Labels"].items()
+    }
+    assert labels.items() >= {"version": VERSION, "licenses": "MIT", "base.name": BASE}.items()
+    assert labels.keys() >= {"title", "description", "revision", "source"}
+
+
+def test_labels_of_a_release() -> None:
+    subprocess.run(["make", "image", "IMAGE=jina-reranker-test:release"], cwd=ROOT, check=True)
+
+    labels = inspect("jina-reranker-test:release")["Config"]["Labels"]
+
+    revision = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True)
+    assert revision.startswith(labels["org.opencontainers.image.revision"].removesuffix("-dirty"))
+    assert labels["org.opencontainers.image.source"]
+
+
+def test_our_licence_is_there() -> None:
+    assert in_image("cat LICENSE") == (ROOT / "LICENSE").read_text()
 
 
 def test_packages_work_without_what_was_left_out() -> None:
