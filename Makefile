@@ -2,18 +2,31 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lock audit soak screenshot test-container golden train bench
+# All the image's packages by hash, then what else a target needs.
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+LOCKED := $(PIP) --require-hashes -r requirements.lock
 
-demo: $(VENV)/.demo
+.PHONY: demo test image lock audit soak screenshot test-container golden train bench
+.PHONY: demo-packages test-packages
+
+demo: demo-packages $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/demo.sh
 
-test: $(VENV)/.dev
+# PYTEST=… adds options, such as PYTEST=--durations=25.
+test: test-packages $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck start.sh tests/demo.sh tests/container/*.sh bench/gpu.sh .ci/run
+	$(BIN)/shellcheck start.sh tests/demo.sh tests/container/*.sh tests/packages.sh bench/gpu.sh .ci/run
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/python -m pytest -n logical --dist loadfile
+	$(BIN)/python -m pytest -n logical --dist loadfile $(PYTEST)
+
+# The image with its labels of revision and source. BUILD=… adds options of docker build.
+IMAGE ?= jina-reranker
+image:
+	source=$$(git remote get-url origin | sed -E 's#//[^/@]*@#//#'); \
+	docker build --tag "$(IMAGE)" $(BUILD) --build-arg SOURCE="$${source:-unknown}" \
+	  --build-arg REVISION="$$(git describe --always --dirty --abbrev=40 --exclude '*')" .
 
 # The picture of the page in the README; the demo must be up.
 screenshot: $(VENV)/.dev
@@ -53,15 +66,24 @@ golden: $(VENV)-torch/.done
 train: $(VENV)-torch/.done
 	$(VENV)-torch/bin/python -m training $(TRAIN)
 
-$(BIN)/python:
+demo-packages:
+	@PYTHON=$(PYTHON) tests/packages.sh python3-venv curl
+
+test-packages:
+	@PYTHON=$(PYTHON) tests/packages.sh python3-venv curl chromium faketime systemd
+
+$(BIN)/python: | demo-packages
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.demo: requirements.txt requirements-demo.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-demo.txt
+$(VENV)/.demo: requirements.txt requirements.lock requirements-demo.txt | $(BIN)/python
+	$(LOCKED)
+	$(PIP) -r requirements-demo.txt
 	@touch $@
 
-$(VENV)/.dev: requirements.txt requirements-demo.txt requirements-dev.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(VENV)/.dev: requirements.txt requirements.lock requirements-demo.txt requirements-dev.txt \
+  | $(BIN)/python
+	$(LOCKED)
+	$(PIP) -r requirements-dev.txt
 	@touch $@
 
 # About a gigabyte: torch and transformers.

@@ -1,8 +1,14 @@
-"""requirements.lock has what requirements.txt asks for, on every platform; else run `make lock`."""
+"""requirements.lock has what requirements.txt asks for, on every platform, and is installed.
+
+Else run `make lock`, and remove .venv.
+"""
 
 from __future__ import annotations
 
+import platform
 import re
+import sys
+from importlib.metadata import version
 
 import pytest
 from packaging.requirements import Requirement
@@ -46,3 +52,23 @@ def test_every_package_has_hashes() -> None:
     assert packages
     for package in packages:
         assert re.search(r" --hash=sha256:[0-9a-f]{64}", package)
+
+
+def test_what_is_installed_is_what_was_locked() -> None:
+    here = {
+        "python_version": ".".join(platform.python_version_tuple()[:2]),
+        "python_full_version": platform.python_version(),
+        "platform_machine": platform.machine(),
+        "sys_platform": sys.platform,
+    }
+    locked = versions(LOCK, **here)
+
+    assert {name: f"=={version(name)}" for name in locked} == locked
+
+
+@pytest.mark.parametrize("name", ["README.md", "Dockerfile", "Makefile"])
+def test_every_way_installs_the_lock_by_hash(name: str) -> None:
+    text = (ROOT / name).read_text()
+
+    assert "--require-hashes -r requirements.lock" in text
+    assert "-r requirements.txt" not in text
