@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
+
+from tests.debian import chromium
 
 # A name that is not the local host's, which browsers trust less.
 FOREIGN_HOST = "reranker.test"
@@ -24,10 +25,9 @@ _OPTIONS = [
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """Debian's Chromium; fails if it is not installed."""
-    chromium = shutil.which("chromium")
-    assert chromium, "no Chromium to test the page with; apt-get install chromium"
+    """Debian's Chromium; skips the test without."""
+    path = chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=_OPTIONS)
+        browser = playwright.chromium.launch(executable_path=path, args=_OPTIONS)
         yield browser
         browser.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,11 +9,25 @@ from hypothesis import settings
 
 from models.prepare import prepare
 from tests import tiny_model
+from tests.debian import untested
 from tests.running import EXACT, Service
 
 # The same examples each time: who sees a failure can repeat it.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
+
+
+def pytest_configure() -> None:
+    """Let children hear Ctrl-C: in a shell's background SIGINT is ignored, which they inherit."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say in the last line what was not tested for want of packages."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and (line := untested(terminal.stats.get("skipped", []))):
+        terminal.write_line(line, red=True, bold=True)
 
 
 @pytest.fixture
