@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -110,3 +111,28 @@ def test_compose_files_are_valid(tmp_path: Path) -> None:
     for config in (gpu, cpu):
         assert "read_only: true" in config
         assert "no-new-privileges:true" in config
+
+
+@pytest.mark.parametrize(
+    ("variables", "published"),
+    [
+        ({}, (None, "7998")),
+        ({"RERANKER_PORT": "8000"}, (None, "8000")),
+        ({"RERANKER_PORT": "127.0.0.1:8000"}, ("127.0.0.1", "8000")),
+        ({"RERANKER_HOST": "127.0.0.1"}, ("127.0.0.1", "7998")),
+        ({"RERANKER_HOST": "::"}, ("::", "7998")),
+    ],
+)
+def test_compose_listens_where_the_settings_say(
+    tmp_path: Path, variables: dict[str, str], published: tuple[str | None, str]
+) -> None:
+    (tmp_path / ".env").write_text("".join(f"{name}={variables[name]}\n" for name in variables))
+    options = ["--project-directory", str(tmp_path), "-f", str(ROOT / "docker-compose.yml")]
+
+    config = json.loads(docker("compose", *options, "config", "--format", "json"))
+
+    service = config["services"]["jina-reranker"]
+    (port,) = service["ports"]
+    assert (port.get("host_ip"), port["published"]) == published
+    # Inside nothing changes.
+    assert service["environment"].items() >= {"RERANKER_HOST": "::", "RERANKER_PORT": "80"}.items()
