@@ -14,11 +14,11 @@ _NEWEST = 0.2
 
 
 class Busy(HTTPException):
-    """The service has as much to do as it takes: 503, and when to come back."""
+    """The service has as much to do as it takes: 429, and when to come back."""
 
     def __init__(self, retry_after_seconds: int) -> None:
         detail = f"too many requests are waiting; try again in {retry_after_seconds} s"
-        super().__init__(503, detail, {"Retry-After": str(retry_after_seconds)})
+        super().__init__(429, detail, {"Retry-After": str(retry_after_seconds)})
 
 
 class Admission:

@@ -61,7 +61,8 @@ _MEANINGS = {
     408: "the body came too slowly",
     413: "more than the service takes in one request",
     422: "a field is missing or wrong",
-    503: "the queue is full, or llama-server is not ready or failed",
+    429: "the queue is full; come back after the seconds of Retry-After",
+    503: "llama-server is not ready or failed",
     504: "it took too long",
 }
 

@@ -17,7 +17,7 @@ router = APIRouter(tags=["status"])
 
 def error_body(problem: Problem) -> dict[str, str]:
     """A sentence, and the kind of error that TEI would call it."""
-    kinds = {503: "Unhealthy", 500: "Backend", 504: "Backend"}
+    kinds = {429: "Overloaded", 503: "Unhealthy", 500: "Backend", 504: "Backend"}
     return {"error": problem.detail, "error_type": kinds.get(problem.status, "Validation")}
 
 

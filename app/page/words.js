@@ -80,6 +80,10 @@ const languages = {
         "Remove documents, or raise the limit that the service names:",
       ],
       422: ["The service refused the request", "Change what it names, then submit again:"],
+      429: [
+        "The service is busy",
+        "More requests wait than it takes. Wait a few seconds, then submit again.",
+      ],
       503: [
         "The model is not ready",
         "It is loading or has just been restarted. Wait a few seconds, then submit again.",
@@ -169,6 +173,10 @@ const languages = {
         "문서를 줄이거나, 서비스가 알려 준 한도를 늘리세요.",
       ],
       422: ["서비스가 요청을 거절했습니다", "서비스가 알려 준 부분을 고치고 다시 보내세요."],
+      429: [
+        "서비스가 바쁩니다",
+        "기다리는 요청이 너무 많습니다. 몇 초 뒤에 다시 보내세요.",
+      ],
       503: [
         "모델이 준비되지 않았습니다",
         "모델을 불러오는 중이거나 막 다시 시작했습니다. 몇 초 뒤에 다시 보내세요.",

@@ -40,7 +40,7 @@ def document() -> str:
 
 def _tested() -> list[tuple[str, str, str]]:
     claims = {
-        "No more requests wait than RERANKER_QUEUE_LIMIT, others get 503 and Retry-After at once; "
+        "No more requests wait than RERANKER_QUEUE_LIMIT, others get 429 and Retry-After at once; "
         "clients that leave make room, slow bodies and huge headers are cut off; 200 requests of a "
         "megabyte take bounded memory": "tests/reliability/test_admission.py",
         "A llama-server that dies or hangs is started again, a full disk ends nothing, and one "

@@ -56,7 +56,7 @@ def is_full(service: Service) -> bool:
     with closing(connect(service)) as client:
         send(client, b"", length=1)
         answered, _, _ = select.select([client], [], [], 0.5)
-        return bool(answered) and answer(client).status == 503
+        return bool(answered) and answer(client).status == 429
 
 
 def test_retry_after_is_the_time_that_the_queue_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,15 +93,16 @@ def test_full_queue_refuses_at_once_in_every_dialect(narrow: Service) -> None:
         results = [json.load(answer(client))["results"] for client in (first, second)]
 
     assert results == [expected] * 2
-    assert {refusal.status_code for refusal in refused.values()} == {503}
+    assert {refusal.status_code for refusal in refused.values()} == {429}
     assert all(int(refusal.headers["Retry-After"]) >= 1 for refusal in refused.values())
     assert refused["/v1/rerank"].json().keys() == {"detail", "message"}
     assert refused["/v2/rerank"].json().keys() == {"message"}
     # The body that would tell the dialect is not read.
     assert refused["/rerank"].json().keys() == {"detail", "message", "error", "error_type"}
     assert "too many requests" in refused["/rerank"].json()["error"]
+    assert refused["/rerank"].json()["error_type"] == "Overloaded"
     metrics = httpx.get(f"{narrow.url}/metrics").text
-    assert 'reranker_requests_total{route="/v1/rerank",status="503"} 1.0' in metrics
+    assert 'reranker_requests_total{route="/v1/rerank",status="429"} 1.0' in metrics
 
 
 def test_info_tells_the_limit(narrow: Service) -> None:

@@ -26,7 +26,7 @@ TIMEOUT_SECONDS = 120
 PAUSE_SECONDS = 0.1
 _PIECES = (*PLAIN * 8, *SPECIAL_TOKENS, *TEMPLATE, *NESTED, *CONTROL, *DIRECTION)
 _PATHS = ("/rerank", "/v1/rerank", "/v2/rerank", "tei")
-_ERRORS = (503, 504)
+_ERRORS = (429, 503, 504)
 
 
 @dataclass(frozen=True)
