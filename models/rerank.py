@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.blocks import DoesNotFit, plan_blocks
-from models.llama_server import LlamaServer, LlamaServerError, TokenIds
-from models.nfc import nfc
+from models.llama_server import LlamaServer, TokenIds
 from models.projector import Projector, Vectors, cosine
 from models.prompt import SpecialTokens, prompt_segments
 from models.readout import HiddenStates, Readout
+from models.texts import Text, Texts, positions
 
 # A text can take a few tokens more inside the prompt than alone, where BPE merges differ.
 _SEAM_TOKENS = 4
@@ -63,17 +63,6 @@ class Ranking:
 
 
 @dataclass(frozen=True)
-class _Texts:
-    """What a prompt is made of, truncated, with the tokens it takes at most."""
-
-    query: str
-    instruction: str
-    documents: list[str]
-    fixed_tokens: int
-    passage_tokens: list[int]
-
-
-@dataclass(frozen=True)
 class _Prompt:
     """Token ids of one block, and the positions to read: after each document, after the query."""
 
@@ -97,8 +86,7 @@ class Reranker:
         self._projector = projector
         self._tokens = tokens
         self._limits = limits
-        # Of llama-server's HTTP threads, as few as two are left beside one for each slot.
-        self._tokenizing = asyncio.Lock()
+        self._texts = Texts(server, tokens.embed)
         self._template_tokens = 0
         self._passage_tokens = 0
         self._most_document_tokens = 0
@@ -174,10 +162,8 @@ class Reranker:
             return Ranking(empty, empty.reshape(0, self._projector.output_size), 0, 0, Timings())
         arrived = time.perf_counter()
         limit = min(max_document_tokens or self._limits.document_tokens, self._most_document_tokens)
-        async with self._tokenizing:
-            start = time.perf_counter()
-            texts = await self._truncate(query, instruction or "", documents, limit)
-            prompts = await self._prompts(texts)
+        texts = await self._truncate(query, instruction or "", documents, limit)
+        prompts = await self._prompts(texts)
         tokenized = time.perf_counter()
         readings = [await self._readout.read(prompt.ids, prompt.positions) for prompt in prompts]
         read = time.perf_counter()
@@ -189,8 +175,8 @@ class Reranker:
             prompt_tokens=sum(len(prompt.ids) for prompt in prompts),
             reused_tokens=sum(reading.reused_tokens for reading in readings),
             timings=Timings(
-                queue=start - arrived + queue_for_slots,
-                tokenize=tokenized - start,
+                queue=queue_for_slots,
+                tokenize=tokenized - arrived,
                 model=read - tokenized - queue_for_slots,
                 projector=time.perf_counter() - read,
             ),
@@ -198,50 +184,39 @@ class Reranker:
 
     async def _truncate(
         self, query: str, instruction: str, documents: Sequence[str], document_limit: int
-    ) -> _Texts:
+    ) -> list[Text]:
+        """Query, instruction and documents, each cut to its limit."""
         texts = [query, instruction, *documents]
-        # A token is one byte or more, so what is short in bytes need not be counted.
-        texts, lengths = await asyncio.to_thread(_normalize, texts)
-        limits = [self._limits.query_tokens, lengths[1]]
-        limits += [document_limit] * len(documents)
-        fixed, passages = self._needed_tokens(lengths)
-        cut = any(length > limit for length, limit in zip(lengths, limits, strict=True))
-        if cut or fixed + sum(passages) > self._readout.max_tokens:
-            fixed, passages = self._needed_tokens(await self._cut(texts, limits))
-        return _Texts(texts[0], texts[1], texts[2:], fixed, passages)
+        most = self._readout.max_tokens
+        limits = [self._limits.query_tokens, most, *[document_limit] * len(documents)]
+        # What is short in bytes need not be counted.
+        bounded = await self._texts.bounded(texts)
+        if bounded and all(t.tokens <= limit for t, limit in zip(bounded, limits, strict=True)):
+            fixed, passages = self._needed_tokens(bounded)
+            if fixed + sum(passages) <= most:
+                return bounded
+        return await self._texts.cut(texts, limits)
 
-    def _needed_tokens(self, lengths: Sequence[int]) -> tuple[int, list[int]]:
-        """Tokens of a prompt without passages, and of each passage, for texts of `lengths`."""
-        query, instruction, *documents = lengths
+    def _needed_tokens(self, texts: Sequence[Text]) -> tuple[int, list[int]]:
+        """Tokens at most of a prompt without passages, and of each passage."""
+        query, instruction, *documents = [text.tokens for text in texts]
         fixed = self._template_tokens + 2 * query + instruction
-        return fixed, [length + self._passage_tokens for length in documents]
+        return fixed, [tokens + self._passage_tokens for tokens in documents]
 
-    async def _cut(self, texts: list[str], limits: Sequence[int]) -> list[int]:
-        """Cut each text in place to its limit of tokens; the tokens each then has."""
-        # One call counts them all: the embed token keeps neighbours from merging.
-        separator = self._tokens.embed
-        ids = await self._server.tokenize([s for text in texts for s in (text, separator)])
-        ends = self._embed_positions(ids, len(texts))
-        starts = np.concatenate(([0], ends[:-1] + 1))
-        lengths: list[int] = (ends - starts).tolist()
-        for i, (start, length, limit) in enumerate(zip(starts, lengths, limits, strict=True)):
-            if length > limit:
-                texts[i] = await self._server.detokenize(ids[start : start + limit])
-                lengths[i] = limit
-        return lengths
-
-    async def _prompts(self, texts: _Texts) -> list[_Prompt]:
-        capacity = self._readout.max_tokens - texts.fixed_tokens
-        blocks = plan_blocks(texts.passage_tokens, capacity)
+    async def _prompts(self, texts: Sequence[Text]) -> list[_Prompt]:
+        fixed, passages = self._needed_tokens(texts)
+        blocks = plan_blocks(passages, self._readout.max_tokens - fixed)
         return [prompt for block in blocks for prompt in await self._tokenize(texts, block)]
 
-    async def _tokenize(self, texts: _Texts, block: range) -> list[_Prompt]:
+    async def _tokenize(self, texts: Sequence[Text], block: range) -> list[_Prompt]:
         """The prompt of one block, or of its halves should it come out longer than planned."""
-        documents = texts.documents[block.start : block.stop]
-        segments = prompt_segments(self._tokens, texts.query, documents, texts.instruction)
-        ids = await self._server.tokenize(segments)
+        query, instruction, *documents = [text.content for text in texts]
+        segments = prompt_segments(
+            self._tokens, query, documents[block.start : block.stop], instruction
+        )
+        ids = await self._texts.tokenize(segments)
         if len(ids) <= self._readout.max_tokens:
-            embeds = self._embed_positions(ids, len(block)).tolist()
+            embeds = positions(ids, self._tokens.embed, len(block)).tolist()
             return [_Prompt(ids, [*embeds, len(ids) - 1])]
         if len(block) == 1:
             raise DoesNotFit(f"document {block.start} needs {len(ids):,} tokens with its query")
@@ -251,15 +226,6 @@ class Reranker:
             *await self._tokenize(texts, block[middle:]),
         ]
 
-    def _embed_positions(self, ids: TokenIds, expected: int) -> NDArray[np.int64]:
-        """Where the embed tokens are, which are as many as we put there."""
-        positions = np.flatnonzero(ids == self._tokens.embed)
-        if len(positions) != expected:
-            raise LlamaServerError(
-                f"llama-server made {len(positions)} embed tokens of a prompt with {expected}"
-            )
-        return positions
-
     def _score(self, states: Sequence[HiddenStates]) -> tuple[Vectors, Vectors]:
         """Scores [documents] and projected documents [documents, output] of all blocks."""
         vectors = [self._projector(block) for block in states]
@@ -268,9 +234,3 @@ class Reranker:
         query = np.average([block[-1] for block in vectors], axis=0, weights=weights)
         documents = np.concatenate([block[:-1] for block in vectors])
         return cosine(documents, query.astype(np.float32)), documents
-
-
-def _normalize(texts: Sequence[str]) -> tuple[list[str], list[int]]:
-    """Texts in NFC, as the model's own tokenizer reads them and llama-server's not, and bytes."""
-    normalized = [nfc(text) for text in texts]
-    return normalized, [len(text.encode()) for text in normalized]
