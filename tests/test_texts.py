@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from models import texts
 from models.llama_server import LlamaServer, TokenIds
 from models.nfc import nfc
-from models.prompt import SpecialTokens
+from models.prompt import Segments, SpecialTokens
 from models.texts import Texts
 from tests.reliability.hostile import TEXTS
 from tests.running import Service
@@ -89,7 +90,7 @@ async def test_cut_is_that_of_the_whole_text(
 async def test_pieces_have_the_tokens_of_the_whole(
     server: RecordingServer, separator: int, text: str, limit: int
 ) -> None:
-    segments = [text + text, separator, text]
+    segments: Segments = [text + text, separator, text]
     expected = await server.tokenize(segments)
     whole = await server.tokenize([nfc(text)])
     with pytest.MonkeyPatch.context() as patch:
@@ -106,3 +107,19 @@ async def test_pieces_have_the_tokens_of_the_whole(
         assert cut.content == await server.detokenize(whole[:limit])
     else:
         assert cut.content == nfc(text)
+
+
+@pytest.mark.anyio
+async def test_small_text_waits_for_one_call_of_a_large_one(
+    server: RecordingServer, separator: int
+) -> None:
+    reader = Texts(server, separator)
+    large = asyncio.create_task(reader.cut(["soup at noon " * 5000] * 20, [2048] * 20))
+    # A first call starts the large one, which then stands before each of the others.
+    await reader.tokenize(["soup"])
+    for _ in range(5):
+        before = len(server.sizes)
+        await reader.tokenize(["soup"])
+        assert len(server.sizes) - before <= 2
+    assert not large.done()
+    await large
