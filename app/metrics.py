@@ -61,12 +61,26 @@ class Metrics:
 class _Restarts(Collector):
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._lines = 0
+        self._lines_of_lost_files = 0
 
     def collect(self) -> Iterator[Metric]:
-        lines = self._path.read_bytes().count(b"\n") if self._path else 0
+        lines = self._count_lines()
+        # Temporary files are cleaned away, and this one then begins anew.
+        if lines < self._lines:
+            self._lines_of_lost_files += self._lines
+        self._lines = lines
         yield CounterMetricFamily(
-            "reranker_llama_server_restarts", "Starts of llama-server after it died.", lines
+            "reranker_llama_server_restarts",
+            "Starts of llama-server after it died.",
+            self._lines_of_lost_files + lines,
         )
+
+    def _count_lines(self) -> int:
+        try:
+            return self._path.read_bytes().count(b"\n") if self._path else 0
+        except OSError:
+            return 0
 
 
 @router.get("/metrics", response_class=Response)

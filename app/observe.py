@@ -67,6 +67,7 @@ class Observe:
         line: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "request_id": scope["state"]["request_id"],
+            "client": scope["client"][0] if scope["client"] else None,
             "method": scope["method"],
             "path": scope["path"],
             "status": status,

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.metrics import Metrics
 from tests.running import EXACT, ROOT, Service, wait_until
 
 DOCUMENTS = ["the secret soup is served", "noon"]
@@ -80,6 +81,30 @@ def test_restarts_are_counted(model: Path, exact_gguf: Path) -> None:
         wait_until(lambda: samples(service)["reranker_llama_server_up{}"] == 1)
 
         assert samples(service)["reranker_llama_server_restarts_total{}"] == 1
+
+
+def test_restarts_are_counted_though_their_file_is_cleaned_away(tmp_path: Path) -> None:
+    path = tmp_path / "restarts"
+    metrics = Metrics(path)
+
+    def counted() -> float | None:
+        return metrics.registry.get_sample_value("reranker_llama_server_restarts_total")
+
+    def restart() -> None:
+        with path.open("a") as file:
+            file.write("restart\n")
+
+    assert counted() == 0
+    restart()
+    restart()
+    assert counted() == 2
+    path.unlink()
+    assert counted() == 2
+    restart()
+    assert counted() == 3
+    path.unlink()
+    path.mkdir()
+    assert counted() == 3
 
 
 def test_request_id_is_taken_over_and_made(watched: Service) -> None:
