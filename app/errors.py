@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.methods import allowed
 from models.blocks import DoesNotFit
 from models.llama_server import LlamaServerError, LlamaServerTimeout, LlamaServerUnavailable
 
@@ -86,9 +87,14 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(404)
     @app.exception_handler(405)
-    async def not_served(request: Request, error: HTTPException) -> JSONResponse:
-        detail = f"{request.method} {request.url.path} is not served; /docs lists what is"
-        return JSONResponse({"detail": detail}, error.status_code, error.headers)
+    async def not_served(request: Request, error: HTTPException) -> Response:
+        headers = {}
+        if error.status_code == 405:
+            headers["Allow"] = allowed((error.headers or {})["Allow"])
+            if request.method == "OPTIONS":
+                return Response(status_code=204, headers=headers)
+        detail = f"{request.method} {request.scope['path']} is not served; /docs lists what is"
+        return JSONResponse({"detail": detail}, error.status_code, headers)
 
     @app.exception_handler(LlamaServerError)
     async def known(_: Request, error: LlamaServerError) -> JSONResponse:

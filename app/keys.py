@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
+<<<<<<< HEAD
 from contextlib import suppress
+=======
+from typing import Any
+>>>>>>> 68a94c3 (HEAD, OPTIONS, any slashes, a root path, and /docs out of the service's own files)
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-# Health, and the page where a key can be typed.
-_WITHOUT_KEY = re.compile(r"/|/health|/page/.*")
+# Health, the pages where a key can be typed, and what one of them describes.
+_WITHOUT_KEY = re.compile(r"/|/health|/page/.*|/docs|/openapi\.json")
 _DETAIL = "send a key of RERANKER_API_KEY as the header `Authorization: Bearer <key>`"
 
 
@@ -24,7 +28,7 @@ class RequireKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or _WITHOUT_KEY.fullmatch(scope["path"]) or self._has_key(scope):
+        if scope["type"] != "http" or _is_open(scope) or self._has_key(scope):
             await self._app(scope, receive, send)
             return
         # A name for each dialect's clients: the key is refused before the body tells the dialect.
@@ -39,6 +43,7 @@ class RequireKey:
         given = token.strip(b" \t")
         # Every key is compared, so that the time does not tell which one is close.
         matches = [secrets.compare_digest(given, key) for key in self._keys]
+<<<<<<< HEAD
         return scheme.lower() == b"bearer" and any(matches)
 
 
@@ -48,3 +53,18 @@ def _forms(key: str) -> set[bytes]:
     with suppress(UnicodeEncodeError):
         forms.add(key.encode("latin-1"))
     return forms
+=======
+        return scheme.lower() == "bearer" and any(matches)
+
+
+def _is_open(scope: Scope) -> bool:
+    # As the routes do: what is open below the root path must not be taken for something else.
+    return _WITHOUT_KEY.fullmatch(scope["path"].removeprefix(scope["root_path"])) is not None
+
+
+def describe_keys(schema: dict[str, Any]) -> None:
+    """Add to the API's description that requests carry a key."""
+    scheme = {"type": "http", "scheme": "bearer", "description": "A key of RERANKER_API_KEY."}
+    schema["components"]["securitySchemes"] = {"key": scheme}
+    schema["security"] = [{"key": []}]
+>>>>>>> 68a94c3 (HEAD, OPTIONS, any slashes, a root path, and /docs out of the service's own files)

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -13,10 +14,17 @@ from starlette.middleware.cors import CORSMiddleware
 from app import VERSION, metrics, playground, status
 from app.admission import Admission
 from app.dialects import cohere, jina, shared, tei
+<<<<<<< HEAD
 from app.errors import StartUpMessage, add_error_handlers
 from app.keys import RequireKey
+=======
+from app.errors import StartUpMessage, add_error_handlers, describe
+from app.keys import RequireKey, describe_keys
+from app.methods import Methods
+>>>>>>> 68a94c3 (HEAD, OPTIONS, any slashes, a root path, and /docs out of the service's own files)
 from app.metrics import Metrics
 from app.observe import Observe, log_to_stdout
+from app.paths import Paths
 from app.service import Service
 from app.settings import Settings, SettingsError
 from models.embedding_readout import EmbeddingReadout
@@ -38,14 +46,25 @@ _log = logging.getLogger("uvicorn.error")
 def create_app() -> FastAPI:
     """Build the app from the environment; start-up fails if no request could be answered."""
     try:
+<<<<<<< HEAD
         settings = Settings.load()
     except SettingsError as error:
         sys.exit(str(error))
     app = FastAPI(
+=======
+        settings = Settings()
+    except ValidationError as error:
+        sys.exit(f"settings: {describe(error.errors())}")
+    app = _App(
+>>>>>>> 68a94c3 (HEAD, OPTIONS, any slashes, a root path, and /docs out of the service's own files)
         title="jina-reranker",
         description="Reranking with jina-reranker-v3.",
         version=VERSION,
         lifespan=_lifespan,
+        redirect_slashes=False,
+        # The page in `playground` needs no other host.
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.settings = settings
     app.state.metrics = Metrics(settings.restarts)
@@ -59,6 +78,8 @@ def create_app() -> FastAPI:
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
         )
+    app.add_middleware(Paths, root_path=settings.root_path)
+    app.add_middleware(Methods)
     app.add_middleware(Observe, metrics=app.state.metrics)
     app.add_middleware(StartUpMessage)
     log_to_stdout()
@@ -66,6 +87,16 @@ def create_app() -> FastAPI:
     for module in (shared, jina, cohere, tei, status, metrics, playground):
         app.include_router(module.router)
     return app
+
+
+class _App(FastAPI):
+    def openapi(self) -> dict[str, Any]:
+        """The description of the API, with the key if one is set."""
+        schema = super().openapi()
+        settings: Settings = self.state.settings
+        if settings.api_keys:
+            describe_keys(schema)
+        return schema
 
 
 @asynccontextmanager

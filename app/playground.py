@@ -1,4 +1,4 @@
-"""The page to try rankings in a browser: the files of `app/page/`."""
+"""The pages for a browser: one to try rankings, one that describes the API."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from starlette.staticfiles import StaticFiles
 
 router = APIRouter(include_in_schema=False)
 
-_FILES = StaticFiles(directory=Path(__file__).parent / "page")
+# Of the package only the files are used: Swagger UI.
+_FILES = StaticFiles(
+    directory=Path(__file__).parent / "page", packages=[("fastapi_swagger", "resources")]
+)
 _HEADERS = {
     # A copy is used only after asking whether it is still the same: upgrades show at once.
     "Cache-Control": "no-cache",
@@ -24,7 +27,13 @@ _HEADERS = {
 @router.get("/")
 @router.get("/page/{name}")
 async def page(request: Request, name: str = "index.html") -> Response:
-    """A file of the page, or 304 where the browser's copy is the same."""
+    """A file of the pages, or 304 where the browser's copy is the same."""
     response = await _FILES.get_response(name, request.scope)
     response.headers.update(_HEADERS)
     return response
+
+
+@router.get("/docs")
+async def docs(request: Request) -> Response:
+    """The description of the API."""
+    return await page(request, "docs.html")

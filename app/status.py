@@ -41,6 +41,7 @@ class ModelList(BaseModel):
     "/health",
     responses={503: {"description": "llama-server is not ready"}},
     response_model_exclude_none=True,
+    openapi_extra={"security": []},
 )
 async def health(service: ServiceDependency) -> Health:
     """Whether a request would be answered now."""

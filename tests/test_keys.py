@@ -32,8 +32,10 @@ def locked(model: Path, exact_gguf: Path) -> Iterator[Service]:
         ("POST", "/rerank"),
         ("POST", "/v2/rerank"),
         ("GET", "/metrics"),
-        ("GET", "/docs"),
-        ("GET", "/openapi.json"),
+        ("HEAD", "/metrics"),
+        ("OPTIONS", "/rerank"),
+        ("GET", "//metrics"),
+        ("GET", "/page/../metrics"),
         ("GET", "/v1/models"),
         ("GET", "/info"),
         ("GET", "/nothing"),
@@ -46,12 +48,16 @@ def test_refused(locked: Service, authorization: str | None, method: str, path: 
 
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == "Bearer"
+    if method == "HEAD":
+        return
     assert "Authorization: Bearer" in answer.json()["detail"]
     assert answer.json()["message"] == answer.json()["error"] == answer.json()["detail"]
 
 
-def test_health_needs_no_key(locked: Service) -> None:
-    assert httpx.get(f"{locked.url}/health").status_code == 200
+@pytest.mark.parametrize("path", ["/health", "/health/", "/", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_needs_no_key(locked: Service, method: str, path: str) -> None:
+    assert httpx.request(method, locked.url + path).status_code == 200
 
 
 @pytest.mark.parametrize("key", ["first", "zweiter-schlüssel"])

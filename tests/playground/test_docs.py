@@ -1,0 +1,108 @@
+"""The page that describes the API, where a key is needed and a proxy shows it below a path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser import FOREIGN_HOST
+from tests.playground.visit import Visit
+from tests.running import EXACT, Service
+
+KEY = "sesame"
+ROOT = "/search/ranker"
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
+
+OPERATIONS = {
+    *("/rerank", "/reranking", "/v1/rerank", "/v1/reranking", "/v2/rerank"),
+    *("/info", "/health", "/v1/models", "/metrics"),
+}
+
+
+@pytest.fixture(scope="module")
+def locked(model: Path, exact_gguf: Path) -> Iterator[Service]:
+    settings = {"RERANKER_API_KEY": KEY, "RERANKER_ROOT_PATH": ROOT, **EXACT}
+    with Service(model, RERANKER_GGUF=str(exact_gguf), **settings) as running:
+        yield running
+
+
+@pytest.fixture
+def docs(browser: Browser, locked: Service) -> Iterator[Page]:
+    """The page, of a host that browsers trust less; it loads nothing from elsewhere."""
+    host = f"http://{FOREIGN_HOST}:{locked.port}"
+    page = browser.new_page()
+    visit = Visit(page, f"{host}{ROOT}/docs")
+    yield page
+    page.close()
+    assert visit.complaints == []
+    assert len(visit.requests) > 5
+    assert all(url.startswith(f"{host}{ROOT}/") for url in visit.requests)
+
+
+def authorize(page: Page, key: str) -> None:
+    page.get_by_role("button", name="Authorize").click()
+    page.locator(".modal-ux input").fill(key)
+    page.get_by_role("button", name="Apply credentials").click()
+    page.get_by_role("button", name="Close").click()
+
+
+def execute(page: Page, operation: str) -> str:
+    """Open an operation and try it out; the answer's status."""
+    block = page.locator(f"[id^=operations-{operation}]")
+    block.get_by_role("button").first.click()
+    block.get_by_role("button", name="Try it out").click()
+    block.get_by_role("button", name="Execute").click()
+    return str(block.locator(".live-responses-table .response-col_status").last.text_content())
+
+
+def test_shows_what_is_served_and_tries_it_out_with_the_key(docs: Page) -> None:
+    expect(docs.locator(".opblock")).to_have_count(len(OPERATIONS))
+    authorize(docs, KEY)
+
+    assert execute(docs, "rerank-rerank_rerank_post").startswith("200")
+    assert execute(docs, "status-models").startswith("200")
+
+    described = docs.locator(".models article").filter(has_text="ModelList")
+    described.get_by_role("button", name="Expand all").first.click()
+    expect(described.get_by_text("owned_by")).to_be_visible()
+
+
+def test_tells_that_the_key_is_wrong(browser: Browser, locked: Service) -> None:
+    page = browser.new_page()
+    page.goto(f"{locked.url}/docs")
+    authorize(page, "wrong")
+
+    assert execute(page, "status-models").startswith("401")
+    page.close()
+
+
+def test_same_policy_as_the_page(service: Service) -> None:
+    pages = [httpx.get(service.url + path) for path in ("/", "/docs", "/page/docs.js")]
+
+    policies = {page.headers["Content-Security-Policy"] for page in pages}
+    assert len(policies) == 1
+    assert "unsafe" not in policies.pop()
+
+
+def test_description_names_the_key_where_one_is_set(service: Service, locked: Service) -> None:
+    described = httpx.get(f"{locked.url}/openapi.json").json()
+    assert described["paths"].keys() == OPERATIONS
+    without = httpx.get(f"{service.url}/openapi.json").json()
+
+    (name,) = described["components"]["securitySchemes"]
+    assert described["components"]["securitySchemes"][name]["scheme"] == "bearer"
+    assert described["security"] == [{name: []}]
+    assert described["paths"]["/health"]["get"]["security"] == []
+    assert described["servers"] == [{"url": ROOT}]
+    assert "securitySchemes" not in without["components"]
+    assert not {"security", "servers"} & without.keys()
+
+
+@pytest.mark.parametrize("path", ["/redoc", "/docs/oauth2-redirect", "/page/main.py"])
+def test_nothing_else_is_open(locked: Service, path: str) -> None:
+    assert httpx.get(locked.url + path).status_code in (401, 404)
+    assert httpx.get(locked.url + path, headers=AUTHORIZED).status_code == 404
