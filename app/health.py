@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import sys
+from urllib.parse import urlsplit
+
+from app.settings import Settings, SettingsError
 
 # Longer than the front itself waits for llama-server, shorter than what asks waits for this.
 _SECONDS = 4.5
@@ -17,18 +19,19 @@ _SECONDS = 4.5
 
 def main() -> int:
     """Ask once; the exit status."""
-    # An address that means all of them is connected to as loopback, and :: serves IPv4 too, which
-    # a container has whether it has IPv6 or not.
-    host = os.environ.get("RERANKER_HOST") or "127.0.0.1"
-    port = os.environ.get("RERANKER_PORT") or "7998"
     try:
-        address = "127.0.0.1" if host == "::" else host
-        connection = http.client.HTTPConnection(address, int(port), timeout=_SECONDS)
+        url = Settings.load().url
+    except SettingsError as error:
+        print(error)
+        return 1
+    address = urlsplit(url)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=_SECONDS)
+    try:
         connection.request("GET", "/health")
         response = connection.getresponse()
         answer = response.read()
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        print(f"no service answers at RERANKER_HOST={host} RERANKER_PORT={port}: {error}")
+    except (OSError, http.client.HTTPException) as error:
+        print(f"no service answers at {url} (RERANKER_HOST, RERANKER_PORT): {error}")
         return 1
     print(_detail(answer))
     return 0 if response.status == http.HTTPStatus.OK else 1

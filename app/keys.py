@@ -5,11 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Sequence
-<<<<<<< HEAD
 from contextlib import suppress
-=======
 from typing import Any
->>>>>>> 68a94c3 (HEAD, OPTIONS, any slashes, a root path, and /docs out of the service's own files)
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -43,7 +40,6 @@ class RequireKey:
         given = token.strip(b" \t")
         # Every key is compared, so that the time does not tell which one is close.
         matches = [secrets.compare_digest(given, key) for key in self._keys]
-<<<<<<< HEAD
         return scheme.lower() == b"bearer" and any(matches)
 
 
@@ -53,8 +49,6 @@ def _forms(key: str) -> set[bytes]:
     with suppress(UnicodeEncodeError):
         forms.add(key.encode("latin-1"))
     return forms
-=======
-        return scheme.lower() == "bearer" and any(matches)
 
 
 def _is_open(scope: Scope) -> bool:
@@ -67,4 +61,3 @@ def describe_keys(schema: dict[str, Any]) -> None:
     scheme = {"type": "http", "scheme": "bearer", "description": "A key of RERANKER_API_KEY."}
     schema["components"]["securitySchemes"] = {"key": scheme}
     schema["security"] = [{"key": []}]
->>>>>>> 68a94c3 (HEAD, OPTIONS, any slashes, a root path, and /docs out of the service's own files)

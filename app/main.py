@@ -14,14 +14,9 @@ from starlette.middleware.cors import CORSMiddleware
 from app import VERSION, metrics, playground, status
 from app.admission import Admission
 from app.dialects import cohere, jina, shared, tei
-<<<<<<< HEAD
 from app.errors import StartUpMessage, add_error_handlers
-from app.keys import RequireKey
-=======
-from app.errors import StartUpMessage, add_error_handlers, describe
 from app.keys import RequireKey, describe_keys
 from app.methods import Methods
->>>>>>> 68a94c3 (HEAD, OPTIONS, any slashes, a root path, and /docs out of the service's own files)
 from app.metrics import Metrics
 from app.observe import Observe, log_to_stdout
 from app.paths import Paths
@@ -46,17 +41,10 @@ _log = logging.getLogger("uvicorn.error")
 def create_app() -> FastAPI:
     """Build the app from the environment; start-up fails if no request could be answered."""
     try:
-<<<<<<< HEAD
         settings = Settings.load()
     except SettingsError as error:
         sys.exit(str(error))
-    app = FastAPI(
-=======
-        settings = Settings()
-    except ValidationError as error:
-        sys.exit(f"settings: {describe(error.errors())}")
     app = _App(
->>>>>>> 68a94c3 (HEAD, OPTIONS, any slashes, a root path, and /docs out of the service's own files)
         title="jina-reranker",
         description="Reranking with jina-reranker-v3.",
         version=VERSION,

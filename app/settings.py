@@ -61,28 +61,6 @@ class SettingsError(ValueError):
         super().__init__("\n".join(problems))
         self.problems = problems
 
-    model: str = Field("jina-reranker-v3", description="name that answers carry")
-    readout: Literal["prefix", "embedding"] = Field("prefix", description="how states are read")
-    gguf: Path | None = Field(None, description="GGUF that llama-server serves")
-    projector: Path | None = Field(None, description="projector file; default: the model's own")
-    device: str = Field("unknown", description="where llama-server computes, as it reports it")
-    fallback: str = Field("", description="what start.sh gave up to start llama-server")
-    max_documents: int = Field(1024, ge=1, description="documents of one request")
-    max_body_bytes: int = Field(32 * 2**20, ge=1, description="bytes of one request body")
-    max_query_tokens: int = Field(512, ge=1, description="a query is truncated to this")
-    max_document_tokens: int = Field(2048, ge=1, description="a document is truncated to this")
-    api_key: str = Field("", description="bearer tokens that clients need, comma separated")
-    cors_origins: str = Field("", description="web pages' origins that may ask, comma separated")
-    root_path: str = Field("", description="path below which a proxy shows the service")
-    forwarded_allow_ips: str = Field("127.0.0.1", description="proxies whose headers are believed")
-    drain_seconds: float = Field(30, ge=0, description="requests may go on for so long after TERM")
-    restarts: Path | None = Field(None, description="file with a line for each restart")
-    queue_limit: int = Field(64, ge=0, description="requests that may wait for a slot")
-    timeout_seconds: float = Field(300, gt=0, description="longest that one request may take")
-    body_timeout_seconds: float = Field(30, gt=0, description="longest that a body may take")
-    llama_server_url: str = Field(
-        "http://127.0.0.1:8081", validation_alias=AliasChoices("LLAMA_SERVER_URL")
-    )
 
 @dataclass(frozen=True)
 class Rule:

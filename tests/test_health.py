@@ -73,9 +73,21 @@ def test_not_healthy(handler: type[BaseHTTPRequestHandler]) -> None:
     assert "not ready" in done.stdout or "SSH" in done.stdout
 
 
-@pytest.mark.parametrize("port", [str(free_port()), "eighty", "99999999"])
-def test_nobody_there(port: str) -> None:
-    done = check(RERANKER_PORT=port)
+def test_nobody_there() -> None:
+    port = free_port()
+
+    done = check(RERANKER_HOST="::", RERANKER_PORT=str(port))
 
     assert (done.returncode, done.stderr) == (1, "")
-    assert f"RERANKER_PORT={port}" in done.stdout
+    assert f"http://[::1]:{port}" in done.stdout
+
+
+def test_wrong_setting() -> None:
+    done = check(RERANKER_PORT="eighty")
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "RERANKER_PORT is a port from 1" in done.stdout
+
+
+def test_address_in_the_port(service: Service) -> None:
+    assert check(RERANKER_PORT=f"127.0.0.1:{service.port}").returncode == 0
