@@ -140,7 +140,7 @@ class Settings:
         tuple[str, ...],
         Rule(
             values.keys,
-            "keys, comma separated; requests but `/health` and the page at `/` then need one as "
+            "keys, comma separated; requests but `/health`, the page and `/docs` then need one as "
             "`Authorization: Bearer <key>`",
             variable="RERANKER_API_KEY",
             secret=True,
