@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.batch.errors import BadEntry
-from app.batch.source import Entry, Request, open_file
+from app.batch.source import Entry, Request
+from app.batch.text import open_text
 from app.client import Result
+from app.dialects.fields import Text, Texts
 
 
 class _Line(BaseModel):
     model_config = ConfigDict(strict=True)
 
     id: str | int | None = None
-    query: str
-    documents: list[str]
+    query: Text
+    documents: Texts
     # As in the service, 0 means all.
     top_n: int | None = None
     instruction: str | None = None
@@ -29,7 +31,6 @@ class JSONLines:
     """The requests of a JSONL file, one a line; blank lines are skipped."""
 
     def __init__(self, path: Path) -> None:
-        self.files: Mapping[str, Path] = {"requests": path}
         self._path = path
         self._length = sum(1 for _ in self)
 
@@ -40,7 +41,7 @@ class JSONLines:
     def __iter__(self) -> Iterator[Entry]:
         """See `Source`."""
         number = 0
-        with open_file(self._path) as file:
+        with open_text(self._path) as file:
             for line, content in enumerate(file, 1):
                 if content.strip():
                     # Bytes that are no UTF-8 stay visible in the failed line.

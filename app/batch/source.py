@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -37,10 +34,6 @@ class Request:
 class Source(Protocol):
     """The input of a job."""
 
-    @property
-    def files(self) -> Mapping[str, Path]:
-        """The files read, by what they are."""
-
     def __len__(self) -> int:
         """How many entries there are."""
 
@@ -52,17 +45,3 @@ class Source(Protocol):
 
     def failure(self, entry: Entry, error: str) -> dict[str, Any]:
         """What is kept of an entry that failed: its line, the error, and all that it held."""
-
-
-def open_file(path: Path) -> IO[bytes]:
-    """The bytes of a file, unpacked if its name ends in .gz."""
-    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file's content."""
-    sha256 = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            sha256.update(chunk)
-    return sha256.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import sqlite3
 import tempfile
@@ -12,7 +13,7 @@ from typing import IO
 import orjson
 
 from app.batch.errors import BatchError
-from app.batch.source import open_file
+from app.batch.text import open_text
 
 _IDS = ("id", "_id", "docid", "docno")
 _TEXTS = ("text", "contents")
@@ -63,10 +64,16 @@ class Texts:
     def __getitem__(self, id: str) -> str:
         """The text of `id`; raises `KeyError`."""
         self._file.seek(self._offsets[id])
-        return _parse(self._file.readline())[1]
+        try:
+            found, text = _parse(self._file.readline())
+        except ValueError:
+            found, text = None, ""
+        if found != id:
+            raise BatchError(f"{self._path} changed while the job read it; put it back")
+        return text
 
     def _read(self) -> Iterator[tuple[str, int]]:
-        offset = 0
+        offset = self._file.tell()
         for number, line in enumerate(self._file, 1):
             if line.strip():
                 try:
@@ -77,10 +84,11 @@ class Texts:
 
 
 def _parse(line: bytes) -> tuple[str, str]:
-    if line.startswith(b"{"):
+    if line.lstrip().startswith(b"{"):
         record = orjson.loads(line)
-        text = str(_first(record, _TEXTS))
-        title = record.get("title")
+        text, title = _first(record, _TEXTS), record.get("title") or ""
+        if not isinstance(text, str) or not isinstance(title, str):
+            raise ValueError("the text or the title in the JSON object is no string")
         return str(_first(record, _IDS)), f"{title} {text}" if title else text
     id, tab, text = line.decode().rstrip("\r\n").partition("\t")
     if not tab:
@@ -96,11 +104,12 @@ def _first(record: dict[str, object], names: Iterable[str]) -> object:
 
 
 def _unpacked(path: Path) -> IO[bytes]:
-    if path.suffix != ".gz":
-        return path.open("rb")
+    file = open_text(path)
+    if not isinstance(file, gzip.GzipFile):
+        return file
     # A place in packed data cannot be reached without unpacking all before it.
     unpacked = tempfile.TemporaryFile()  # noqa: SIM115
-    with open_file(path) as file:
+    with file:
         shutil.copyfileobj(file, unpacked)
     unpacked.seek(0)
     return unpacked

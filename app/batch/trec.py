@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
 from app.batch.errors import BadEntry, BatchError
-from app.batch.source import Entry, Request, open_file
+from app.batch.source import Entry, Request
+from app.batch.text import open_text
 from app.batch.texts import DuplicateId, Offsets, Texts
 from app.client import Result
 
@@ -22,7 +23,6 @@ class Run:
     """The requests of a run: each query with its documents, whose texts are in a collection."""
 
     def __init__(self, run: Path, collection: Path, topics: Path) -> None:
-        self.files: Mapping[str, Path] = {"run": run, "collection": collection, "topics": topics}
         self._path = run
         try:
             self._queries = Offsets((_query_id(entry.text), entry.line) for entry in self)
@@ -39,7 +39,7 @@ class Run:
 
     def __iter__(self) -> Iterator[Entry]:
         """See `Source`."""
-        with open_file(self._path) as file:
+        with open_text(self._path) as file:
             decoded = (line.decode(errors="backslashreplace") for line in file)
             lines = ((number, line) for number, line in enumerate(decoded, 1) if line.strip())
             queries = groupby(lines, key=lambda line: _query_id(line[1]))
@@ -85,11 +85,15 @@ class _Lookup(Protocol):
 
 
 def _read_topics(path: Path) -> _Lookup:
-    with open_file(path) as file:
+    with open_text(path) as file:
+        start = file.tell()
         if not file.read(4096).lstrip().startswith(b"<"):
             return Texts(path)
-        file.seek(0)
-        topics = _TOPIC.findall(file.read().decode(errors="replace"))
+        file.seek(start)
+        try:
+            topics = _TOPIC.findall(file.read().decode())
+        except UnicodeDecodeError as error:
+            raise BatchError(f"{path} is not UTF-8 at byte {error.start:,}") from error
     found = {}
     for topic in topics:
         number, title = _NUMBER.search(topic), _TITLE.search(topic)

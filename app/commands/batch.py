@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import time
 import zlib
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,10 +16,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.batch.errors import BatchError, ServiceUnavailable
+from app.batch.inputs import Inputs
 from app.batch.job import Job
 from app.batch.journal import Journal
 from app.batch.jsonl import JSONLines, to_jsonl
-from app.batch.source import Source, digest
+from app.batch.outputs import Outputs
+from app.batch.source import Source
 from app.batch.trec import Run, to_run
 from app.client import AsyncReranker, RerankerError
 from app.commands.exit_status import INTERRUPTED, PROBLEM, UNREACHABLE, USAGE, fail
@@ -47,7 +50,7 @@ def batch(
         Path | None,
         typer.Argument(
             help='JSONL, each line {"id", "query", "documents", "top_n", "instruction"}, of which '
-            "query and documents are needed.",
+            'query and documents are needed; a text may also be {"text": …}.',
             **_INPUT,
         ),
     ] = None,
@@ -86,30 +89,34 @@ def batch(
 
     Answers are written as they come, so their order may differ from that of
     the requests. Each carries its request's id, or the number of its line.
-    Inputs may be packed (.gz).
+    Inputs may be packed by gzip. They are UTF-8, or UTF-16 with a byte order
+    mark.
 
     The same command continues a job that was stopped in any way, from
     OUT.progress. Requests that cannot be answered go to OUT.failed.jsonl
-    with their line and the error; mended, they can be another job's requests.
+    with their line and the error; mended, they can be the requests of a job
+    with another OUT.
 
     Exit status: 0 all answered, 1 some requests failed, 2 usage or something
     else to put right first, 3 the service does not answer, 130 interrupted.
     """
-    given = (requests, run, collection, topics)
+    files = _files(requests, run, collection, topics)
     format = format or _SUFFIXES.get(out.suffix)
     if not format:
         raise typer.BadParameter(f"--format is needed: {out.name} does not tell it")
-    for path in filter(None, given):
-        _check_input(path, out)
+    outputs = Outputs(out)
     try:
+        outputs.check(files.values())
         client = AsyncReranker(url, timeout=_TIMEOUT_SECONDS)
         with _progress() as progress:
             reading = progress.add_task("reading", total=None)
-            source = _source(*given)
-            identity = {name: digest(path) for name, path in source.files.items()}
+            inputs = Inputs(files)
+            source = _source(files)
+            inputs.check()
             progress.remove_task(reading)
-            with Journal(out, identity | {"format": format.value}, restart=restart) as journal:
-                job = Job(source, client, _ENCODERS[format], journal, progress, patience)
+            identity = inputs.digests | {"format": format.value}
+            with Journal(outputs, identity, restart=restart) as journal:
+                job = Job(source, inputs, client, _ENCODERS[format], journal, progress, patience)
                 before, start = len(journal.done), time.monotonic()
                 asyncio.run(job.run(in_flight))
     except ServiceUnavailable as error:
@@ -125,25 +132,25 @@ def batch(
         f"{now / seconds:.1f} requests and {job.documents / seconds:.1f} documents per second."
     )
     if journal.failed:
-        typer.echo(f"Failed: {journal.failures_path}")
+        typer.echo(f"Failed: {outputs.failures}")
         raise typer.Exit(PROBLEM)
 
 
-def _check_input(path: Path, out: Path) -> None:
-    if path.resolve() == out.resolve():
-        raise typer.BadParameter(f"--out would overwrite {path}")
-    if not path.is_file():
-        raise typer.BadParameter(f"{path} is no regular file, so no job could be continued")
-
-
-def _source(
+def _files(
     requests: Path | None, run: Path | None, collection: Path | None, topics: Path | None
-) -> Source:
-    if requests and not (run or collection or topics):
-        return JSONLines(requests)
-    if run and collection and topics and not requests:
-        return Run(run, collection, topics)
-    raise typer.BadParameter("give either requests, or --run with --collection and --topics")
+) -> dict[str, Path]:
+    given = {"requests": requests, "run": run, "collection": collection, "topics": topics}
+    files = {name: path for name, path in given.items() if path}
+    if set(files) not in ({"requests"}, {"run", "collection", "topics"}):
+        raise typer.BadParameter("give either requests, or --run with --collection and --topics")
+    for path in files.values():
+        if not path.is_file():
+            raise typer.BadParameter(f"{path} is no regular file, so no job could be continued")
+    return files
+
+
+def _source(files: Mapping[str, Path]) -> Source:
+    return JSONLines(files["requests"]) if "requests" in files else Run(**files)
 
 
 def _progress() -> Progress:

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from app.client import RequestError, Reranker, RerankerError, Result, SettingsError
 from app.commands.documents import DocumentsError, collect
-from app.commands.exit_status import PROBLEM, UNREACHABLE, USAGE, fail
+from app.commands.exit_status import INTERRUPTED, PROBLEM, UNREACHABLE, USAGE, fail
 
 # Longer than the service itself lets a request take by default.
 _TIMEOUT_SECONDS = 600.0
@@ -38,7 +38,7 @@ def rerank(
             "-f",
             metavar="FILE",
             help="documents, one per line; lines of a .jsonl file are strings or objects with "
-            '"text"; may be repeated',
+            '"text"; read as batch reads its inputs; may be repeated',
         ),
     ] = None,
     top_n: Annotated[
@@ -68,10 +68,11 @@ def rerank(
 
     \b
     Exit status:
-      0  ranked
-      1  the service refused the request or failed
-      2  the command line or a file is wrong
-      3  the service cannot be reached
+      0    ranked
+      1    the service refused the request or failed
+      2    the command line, a setting or a file is wrong
+      3    the service cannot be reached
+      130  interrupted
     """
     try:
         texts = collect(documents or [], files or [])
@@ -85,6 +86,8 @@ def rerank(
         fail(str(error), USAGE)
     except RerankerError as error:
         fail(str(error), UNREACHABLE if error.status is None else PROBLEM)
+    except KeyboardInterrupt:
+        fail("interrupted", INTERRUPTED)
     if as_json:
         print(json.dumps([asdict(result) for result in results]))
     else:
