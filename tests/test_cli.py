@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pty
 import re
@@ -141,6 +142,11 @@ class TestRerank:
         (b'"fine"\nnot quoted', "line 2 is not JSON"),
         (b'{"title": "a"}', 'line 1 is neither a string nor an object with "text"'),
         (b"\xff", "is not UTF-8 at byte 0"),
+        (b"\xff\xfe\x00", "is not the UTF-16 that its byte order mark says"),
+        ('"a"'.encode("utf-16-le"), "UTF-16 without a byte order mark"),
+        (b"\x1f\x8b\x08", "cannot be unpacked"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"1" * 5_000, "is not JSON"),
     ],
 )
 def test_unreadable_file(tmp_path: Path, content: bytes, message: str) -> None:
@@ -151,10 +157,22 @@ def test_unreadable_file(tmp_path: Path, content: bytes, message: str) -> None:
         read(path)
 
 
-@pytest.mark.parametrize("command", ["serve", "rerank", "doctor"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("name", ["notes.txt", "notes.txt.gz", "notes.jsonl", "notes.jsonl.gz"])
+def test_encodings_of_files(tmp_path: Path, name: str, encoding: str) -> None:
+    documents = [*DOCUMENTS, "one\u2028line"]
+    lines = map(json.dumps, documents) if "jsonl" in name else documents
+    content = "\r\n".join(lines).encode(encoding)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+    assert read(path) == documents
+
+
+@pytest.mark.parametrize("command", ["serve", "rerank", "batch", "doctor"])
 def test_help(command: str) -> None:
     done = run_app(command, "--help")
 
     assert done.returncode == 0
     assert f"python -m app {command}" in done.stdout
-    assert "Exit status:" in done.stdout
+    assert "Exit status" in done.stdout

@@ -70,6 +70,11 @@ class Ranker:
         """The server asked; raises `SettingsError`."""
         return Server(self._url, "RERANKER_URL")
 
+    def check(self) -> None:
+        """Raise `SettingsError` if a variable of the environment is wrong."""
+        bearer(self._keys, "RERANKER_API_KEY")
+        Server(self._url, "RERANKER_URL")
+
     async def rerank(
         self, query: str, documents: Sequence[str], top_n: int | None, instruction: str | None
     ) -> list[Result]:

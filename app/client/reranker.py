@@ -45,6 +45,10 @@ class Reranker:
         """The model asked for."""
         return self._ranker.model
 
+    def check(self) -> None:
+        """Raise `RerankerError` if a variable of the environment is wrong."""
+        self._ranker.check()
+
     def __enter__(self) -> Reranker:
         return self
 
@@ -107,6 +111,10 @@ class AsyncReranker:
     def model(self) -> str:
         """See `Reranker.model`."""
         return self._ranker.model
+
+    def check(self) -> None:
+        """See `Reranker.check`."""
+        self._ranker.check()
 
     async def __aenter__(self) -> AsyncReranker:
         return self

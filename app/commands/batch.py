@@ -108,6 +108,7 @@ def batch(
     try:
         outputs.check(files.values())
         client = AsyncReranker(url, timeout=_TIMEOUT_SECONDS)
+        client.check()
         with _progress() as progress:
             reading = progress.add_task("reading", total=None)
             inputs = Inputs(files)

@@ -77,12 +77,13 @@ def rerank(
     try:
         texts = collect(documents or [], files or [])
         client = Reranker(url, timeout=_TIMEOUT_SECONDS)
+        client.check()
     except (DocumentsError, SettingsError) as error:
         fail(str(error), USAGE)
     try:
         with client, Console(stderr=True).status(f"ranking {len(texts):,} documents"):
             results = client.rerank(query, texts, top_n, instruction)
-    except (SettingsError, RequestError) as error:
+    except (RequestError, SettingsError) as error:
         fail(str(error), USAGE)
     except RerankerError as error:
         fail(str(error), UNREACHABLE if error.status is None else PROBLEM)
