@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+# How the names of copies that `models.prepare` made end.
+PREPARED = ".prefix.gguf"
 _GGUF = ".gguf"
-_PREPARED = ".prefix.gguf"
 
 
 def find_gguf(folder: Path, quant: str = "") -> Path | None:
@@ -34,4 +35,4 @@ def is_quant(name: str, quant: str = "") -> bool:
 
 def is_prepared(name: str) -> bool:
     """Whether a file so named is a copy that `models.prepare` made."""
-    return name.casefold().endswith(_PREPARED)
+    return name.casefold().endswith(PREPARED)

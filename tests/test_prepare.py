@@ -40,6 +40,7 @@ def test_all_but_the_head_is_the_same(model: Path, tmp_path: Path, head_type: st
         *fields,
         "reranker.head",
         "reranker.head.scale",
+        "reranker.source.sha256",
     ]
     for name in fields:
         old_bytes, new_bytes = (

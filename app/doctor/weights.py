@@ -8,8 +8,8 @@ from pathlib import Path
 from app.doctor.finding import Finding, ok, problem, skipped
 from app.doctor.plan import Plan
 from app.suggestion import did_you_mean
-from models.gguf_header import GGUFError, GGUFHeader, read_header
-from models.prepare import HEAD_KEY
+from models.gguf_header import GGUFError, read_header
+from models.prepare import head_scale
 from models.projector import Projector, ProjectorError
 
 
@@ -32,32 +32,19 @@ class Transformer:
     def read(cls, path: Path) -> Transformer:
         """Raises `GGUFError` if the file is not whole or no such model, `OSError` if unreadable."""
         header = read_header(path)
-        size = path.stat().st_size
-        if size < header.file_size:
-            raise GGUFError(
-                f"{path.name} is cut off: {size:,} bytes of at least {header.file_size:,}"
-            )
-        try:
-            return cls._of_header(header)
-        except KeyError as error:
-            raise GGUFError(f"{path.name} has no {error}: is it a jina-reranker-v3?") from error
-
-    @classmethod
-    def _of_header(cls, header: GGUFHeader) -> Transformer:
-        def value(name: str) -> int:
-            return int(header.metadata[f"{header.metadata['general.architecture']}.{name}"])
-
+        # A head that contradicts itself would be found by the service only.
+        head = head_scale(path)
         return cls(
-            file_size=header.file_size,
-            has_readout_head=HEAD_KEY in header.metadata,
-            layers=value("block_count"),
-            hidden_size=value("embedding_length"),
-            vocabulary=header.tensors["token_embd.weight"].shape[1],
-            heads=value("attention.head_count"),
-            key_heads=value("attention.head_count_kv"),
-            key_size=value("attention.key_length"),
-            value_size=value("attention.value_length"),
-            context=value("context_length"),
+            file_size=path.stat().st_size,
+            has_readout_head=head is not None,
+            layers=header.number("block_count"),
+            hidden_size=header.number("embedding_length"),
+            vocabulary=header.vocabulary,
+            heads=header.number("attention.head_count"),
+            key_heads=header.number("attention.head_count_kv"),
+            key_size=header.number("attention.key_length"),
+            value_size=header.number("attention.value_length"),
+            context=header.number("context_length"),
         )
 
 
