@@ -30,6 +30,7 @@ from models.projector import Projector
 from models.prompt import SpecialTokens
 from models.readout import Readout
 from models.rerank import Limits, Reranker
+from models.whole_file import in_use
 
 # Bodies of requests under way, in units of the largest one.
 _LARGEST_BODIES = 4
@@ -89,6 +90,14 @@ class _App(FastAPI):
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    # A newer copy that is made beside it leaves this one for llama-server to start again with.
+    with in_use(app.state.settings.gguf):
+        async with _service(app):
+            yield
+
+
+@asynccontextmanager
+async def _service(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     projector = Projector.load(settings.projector_path)
     limits = Limits(settings.max_query_tokens, settings.max_document_tokens)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
+import re
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 # The HTTP client inside huggingface_hub, which lets its errors pass.
@@ -17,47 +19,74 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from huggingface_hub.file_download import http_get
+from huggingface_hub.file_download import get_hf_file_metadata, http_get
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+from models.ending import end_on_term
 from models.files import find_gguf, is_quant
+from models.gguf_header import GGUFError, read_header
+from models.projector import Projector, ProjectorError
+from models.whole_file import UnfinishedFile, remove_unused, unfinished
 
 REPOSITORIES = {"jina-reranker-v3": "jinaai/jina-reranker-v3-GGUF"}
 PROJECTOR = "projector.safetensors"
 WEIGHTS = Path("weights")
+
+# The branch, where the hub tells no commit.
+_NO_COMMIT = "main"
+_SHA256 = re.compile("[0-9a-f]{64}")
+_RANGE_NOT_SATISFIABLE = 416
+# Digits of a hash in the name of a file that is not whole yet.
+_DIGITS = 8
+_CHUNK_BYTES = 2**20
 
 
 class DownloadError(Exception):
     """The weights cannot be had; the message says what to do."""
 
 
+class _WrongContentError(DownloadError):
+    """What arrived is not the file."""
+
+
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file of a repository at a commit, and its size in bytes."""
+    """A file of a repository at a commit; size in bytes and SHA-256 where the hub tells them."""
 
     repository: str
     commit: str
     name: str
-    size: int
+    size: int | None
+    sha256: str | None
+
+    @property
+    def content_is_known(self) -> bool:
+        """Whether what is left under `partial_name` can only be of the same content."""
+        return bool(self.sha256) or self.commit != _NO_COMMIT
+
+    @property
+    def url(self) -> str:
+        """Where it is fetched from."""
+        return hf_hub_url(self.repository, self.name, revision=self.commit)
+
+    @property
+    def partial_name(self) -> str:
+        """Name until it is whole; no two contents have the same."""
+        return f"{self.name}.{(self.sha256 or self.commit)[:_DIGITS]}.part"
 
 
 def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
     """Fetch GGUF and projector of `model` into `weights/<model>/`; returns that folder.
 
-    Continues a download that was cut off and does nothing if both files are there. Raises
-    `DownloadError`.
+    Continues a download that was cut off and does nothing if both files are there and whole.
+    Raises `DownloadError` or `OSError`.
     """
     folder = weights / model
     if _present(folder, quant):
         return folder
     repository = REPOSITORIES[model]
     try:
-        files = _list_files(repository)
-        wanted = [_find_gguf(files, quant), _find_projector(files)]
-        missing = [file for file in wanted if not (folder / file.name).is_file()]
-        _check_space(folder, missing)
-        for file in missing:
-            _fetch(file, folder)
+        _fetch(repository, quant, folder)
     except GatedRepoError as error:
         raise DownloadError(
             f"access to {repository} must be granted: accept its licence on its page, "
@@ -71,7 +100,7 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
         status = error.response.status_code
         hint = "check HF_TOKEN" if status in (401, 403) else "try again later"
         raise DownloadError(f"the hub answered with status {status}: {hint}") from error
-    except (httpx2.HTTPError, OfflineModeIsEnabled) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled) as error:
         raise DownloadError(
             "the hub cannot be reached: check the connection, HF_ENDPOINT and HF_HUB_OFFLINE, and "
             "run this again (what has arrived is kept), or copy the GGUF and "
@@ -81,32 +110,154 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
 
 
 def _present(folder: Path, quant: str) -> bool:
-    return (folder / PROJECTOR).is_file() and find_gguf(folder, quant) is not None
+    gguf = find_gguf(folder, quant)
+    return gguf is not None and _is_whole(gguf) and _is_whole(folder / PROJECTOR)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file is there and whole; says what is wrong with one that is there."""
+    if not path.exists():
+        return False
+    try:
+        _check_format(path, path.name)
+    except (GGUFError, ProjectorError) as error:
+        print(f"{error}; fetching it again", file=sys.stderr, flush=True)
+        return False
+    return True
+
+
+def _check_format(path: Path, name: str) -> None:
+    if name == PROJECTOR:
+        Projector.load(path)
+    else:
+        read_header(path)
+
+
+def _fetch(repository: str, quant: str, folder: Path) -> None:
+    files = _list_files(repository)
+    wanted = [_find_gguf(files, quant), _find_projector(files)]
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [_with_what_its_server_tells(f) for f in wanted if not _is_whole(folder / f.name)]
+    for file in missing:
+        _remove_leftovers(file, folder)
+    _check_space(folder, missing)
+    for file in missing:
+        _fetch_one(file, folder)
 
 
 def _list_files(repository: str) -> list[RemoteFile]:
-    info = HfApi().model_info(repository, files_metadata=True)
-    return [
-        RemoteFile(repository, info.sha or "main", file.rfilename, file.size or 0)
-        for file in info.siblings or []
-        # No path: it could lead out of the folder.
-        if "/" not in file.rfilename
-    ]
+    try:
+        info = HfApi().model_info(repository, files_metadata=True)
+        return [
+            RemoteFile(
+                repository,
+                info.sha or _NO_COMMIT,
+                file.rfilename,
+                _size_or_unknown(file.size),
+                _sha256_or_unknown(file.lfs.sha256 if file.lfs else None),
+            )
+            for file in info.siblings or []
+            # No path: it could lead out of the folder.
+            if "/" not in file.rfilename
+        ]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise DownloadError(
+            f"the answer for {repository} is not a hub's; check HF_ENDPOINT, or try again later"
+        ) from error
 
 
-def _fetch(file: RemoteFile, folder: Path) -> None:
-    print(f"Downloading {file.name} ({file.size / 1e6:,.0f} MB)", flush=True)
-    # The library's own download forgets what it had when its process ends; this continues it.
-    partial = folder / f"{file.name}.{file.commit[:8]}.part"
-    with partial.open("ab") as output:
-        http_get(
-            hf_hub_url(file.repository, file.name, revision=file.commit),
-            output,
-            resume_size=output.tell(),
-            headers=build_hf_headers(),
-            expected_size=file.size,
+def _size_or_unknown(size: object) -> int | None:
+    # Mirrors say 0, or nothing, where they do not know.
+    return size if isinstance(size, int) and size > 0 else None
+
+
+def _sha256_or_unknown(digest: object) -> str | None:
+    return digest if isinstance(digest, str) and _SHA256.fullmatch(digest) else None
+
+
+def _with_what_its_server_tells(file: RemoteFile) -> RemoteFile:
+    """The file with size and SHA-256 out of headers, where the list of files has none."""
+    if file.size and file.sha256:
+        return file
+    try:
+        told = get_hf_file_metadata(file.url)
+    except HfHubHTTPError:
+        return file
+    return replace(
+        file,
+        size=file.size or _size_or_unknown(told.size),
+        sha256=file.sha256 or _sha256_or_unknown(told.etag),
+    )
+
+
+def _fetch_one(file: RemoteFile, folder: Path) -> None:
+    with unfinished(folder / file.partial_name, keep=True) as partial:
+        # Another process may have fetched it while this one waited.
+        if _is_whole(folder / file.name):
+            partial.clear()
+            return
+        size = f"{file.size / 1e6:,.0f} MB" if file.size else "of unknown size"
+        print(f"Downloading {file.name} ({size})", flush=True)
+        if not file.content_is_known or (file.size and partial.size > file.size):
+            partial.clear()
+        continued = partial.size > 0
+        try:
+            _receive(file, partial)
+        except _WrongContentError as error:
+            if not continued:
+                raise
+            print(f"{error}; starting over", file=sys.stderr, flush=True)
+            _receive(file, partial)
+        partial.finish(folder / file.name)
+
+
+def _receive(file: RemoteFile, partial: UnfinishedFile) -> None:
+    """Receive what is missing of the file; if it then is not the file, keeps nothing."""
+    try:
+        if partial.size != file.size:
+            # The library's own download forgets what it had when its process ends.
+            http_get(file.url, partial.file, resume_size=partial.size, headers=build_hf_headers())
+            partial.file.flush()
+        _check(file, partial)
+    except _WrongContentError:
+        partial.clear()
+        raise
+    except HfHubHTTPError as error:
+        if error.response.status_code != _RANGE_NOT_SATISFIABLE:
+            raise
+        partial.clear()
+        raise _WrongContentError(f"{file.name} is shorter than what was kept of it") from error
+
+
+def _check(file: RemoteFile, partial: UnfinishedFile) -> None:
+    if file.size and partial.size != file.size:
+        raise _WrongContentError(
+            f"the hub announced {file.size:,} bytes of {file.name} and sent {partial.size:,}"
         )
-    partial.rename(folder / file.name)
+    if file.sha256 and (digest := _sha256(partial)) != file.sha256:
+        raise _WrongContentError(
+            f"{file.name} is not what the hub announced: its SHA-256 is {digest}, not {file.sha256}"
+        )
+    try:
+        _check_format(partial.path, file.name)
+    except (GGUFError, ProjectorError) as error:
+        raise _WrongContentError(f"the hub's {file.name} cannot be used: {error}") from error
+
+
+def _sha256(partial: UnfinishedFile) -> str:
+    digest = hashlib.sha256()
+    with partial.path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _remove_leftovers(file: RemoteFile, folder: Path) -> None:
+    """Delete what is left of other versions of the file."""
+    name = re.compile(f"{re.escape(file.name)}\\.[0-9a-z]+\\.part")
+    for path in folder.iterdir():
+        if name.fullmatch(path.name) and path.name != file.partial_name:
+            remove_unused(path)
 
 
 def _find_gguf(files: list[RemoteFile], quant: str) -> RemoteFile:
@@ -129,10 +280,12 @@ def _find_projector(files: list[RemoteFile]) -> RemoteFile:
 
 
 def _check_space(folder: Path, files: list[RemoteFile]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
-    needed = sum(file.size for file in files)
-    needed -= sum(partial.stat().st_size for partial in folder.glob("*.part"))
+    needed = 0
+    for file in files:
+        partial = folder / file.partial_name
+        kept = partial.stat().st_size if partial.exists() else 0
+        needed += max((file.size or 0) - kept, 0)
     if free < needed:
         raise DownloadError(
             f"{needed / 1e9:.2f} GB are needed in {folder} and {free / 1e9:.2f} GB are free"
@@ -145,6 +298,7 @@ def main() -> None:
     parser.add_argument("model", choices=REPOSITORIES)
     parser.add_argument("--quant", default="Q8_0", help="quantization, such as Q4_K_M (Q8_0)")
     arguments = parser.parse_args()
+    end_on_term()
     try:
         folder = download(arguments.model, arguments.quant)
     except (DownloadError, OSError) as error:

@@ -41,6 +41,8 @@ SOURCE_KEY = "reranker.source.sha256"
 _NORM = "output_norm.weight"
 _EMBEDDINGS = "token_embd.weight"
 _HEAD_TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+# What a norm multiplies by is about 1.
+_LEAST_VALUE = 1e-9
 # Digits of a SHA-256 that a file name carries.
 _DIGITS = 16
 _CHUNK_BYTES = 8 * 2**20
@@ -211,15 +213,13 @@ def _head_values(file: BinaryIO, header: GGUFHeader, dtype: np.dtype[Any]) -> ND
         raise PrepareError(f"{header.name} has no {_NORM} in F32: is it a Qwen3?")
     file.seek(header.data_start + norm.offset)
     weight = np.frombuffer(file.read(norm.size), "<f4")
-    if not np.isfinite(weight).all() or not weight.any():
-        raise GGUFError(f"{header.name} is damaged: {_NORM} is all zero or not finite")
+    _check_moderate(header, _NORM, weight)
     with np.errstate(divide="ignore", over="ignore"):
         values = np.where(weight == 0, 0, 1 / weight).astype(dtype)
     limits = np.finfo(dtype)
     usable = (weight == 0) | ((abs(values) >= limits.tiny) & (abs(values) <= limits.max))
     if not usable.all():
-        advice = "use --head-type F32" if dtype != np.float32 else "is it damaged?"
-        raise PrepareError(f"the weights of {_NORM} exceed {dtype}; {advice}")
+        raise PrepareError(f"the weights of {_NORM} exceed {dtype}; use --head-type F32")
     return values
 
 
@@ -241,9 +241,15 @@ def _stored_scale(header: GGUFHeader) -> NDArray[np.float32]:
     scale, shape = header.metadata.get(HEAD_SCALE_KEY), (header.number("embedding_length"),)
     if not isinstance(scale, np.ndarray) or scale.dtype != np.float32 or scale.shape != shape:
         raise GGUFError(f"{header.name} is damaged: {HEAD_SCALE_KEY} is no float32 {shape}")
-    if not np.isfinite(scale).all() or not scale.any():
-        raise GGUFError(f"{header.name} is damaged: {HEAD_SCALE_KEY} is all zero or not finite")
+    _check_moderate(header, HEAD_SCALE_KEY, scale)
     return scale
+
+
+def _check_moderate(header: GGUFHeader, name: str, values: NDArray[Any]) -> None:
+    """Raises `GGUFError` for what would make every state 0 or overflow."""
+    size = abs(values[values != 0])
+    if not len(size) or not ((size >= _LEAST_VALUE) & (size <= 1 / _LEAST_VALUE)).all():
+        raise GGUFError(f"{header.name} is damaged: {name} is all zero, or beyond all measure")
 
 
 def _read_head(path: Path, header: GGUFHeader) -> NDArray[np.float32]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from safetensors import SafetensorError, deserialize
 
 Vectors = NDArray[np.float32]
 
-_EPSILON = np.float32(1e-8)
+# Far from any real projector, far from where float32 underflows or overflows.
+_LEAST_GAIN, _MOST_GAIN = 1e-20, 1e20
 
 
 class ProjectorError(ValueError):
@@ -32,20 +34,28 @@ class Projector:
     def load(cls, path: Path) -> Projector:
         """Read a safetensors file, F32 or BF16, tensors named `projector.0.weight` or `0.weight`.
 
-        Raises `ProjectorError` if the file is not such a projector.
+        Raises `ProjectorError` if the file is not such a projector, or one that could only make
+        zeros or overflow.
         """
-        tensors = _read_safetensors(path)
-        first, second = (
-            tensors.get(f"projector.{i}.weight", tensors.get(f"{i}.weight")) for i in (0, 2)
-        )
-        if first is None or second is None:
+        stored = _read_safetensors(path)
+        names = [
+            next((n for n in (f"projector.{i}.weight", f"{i}.weight") if n in stored), None)
+            for i in (0, 2)
+        ]
+        if None in names:
             raise ProjectorError(
-                f"{path.name} holds {sorted(tensors)}, not projector.0.weight and "
+                f"{path.name} holds {sorted(stored)!r:.200}, not projector.0.weight and "
                 "projector.2.weight"
             )
+        first, second = (_matrix(path, name, stored[name]) for name in names if name)
         if first.ndim != 2 or second.ndim != 2 or first.shape[0] != second.shape[1]:
             raise ProjectorError(
                 f"{path.name}: shapes {first.shape} and {second.shape} do not follow each other"
+            )
+        gain = _gain(first) * _gain(second)
+        if not _LEAST_GAIN <= gain <= _MOST_GAIN:
+            raise ProjectorError(
+                f"{path.name} is damaged: it would multiply hidden states by up to {gain:.0e}"
             )
         return cls(first, second)
 
@@ -67,26 +77,45 @@ class Projector:
 
 def cosine(vectors: Vectors, other: Vectors) -> Vectors:
     """Cosine of each row of `vectors` [rows, n] with the vector `other` [n]; 0 where one is 0."""
+    vectors, other = _scaled(vectors), _scaled(other)
     norms = np.linalg.norm(vectors, axis=1) * np.linalg.norm(other)
-    cosines: Vectors = (vectors @ other) / np.maximum(norms, _EPSILON)
+    cosines: Vectors = np.divide(vectors @ other, norms, np.zeros_like(norms), where=norms > 0)
     return cosines
 
 
-def _read_safetensors(path: Path) -> dict[str, Vectors]:
+def _scaled(vectors: Vectors) -> Vectors:
+    """Vectors of the same directions, the largest component of each from 0.5 to 1, or 0.
+
+    A power of two changes no digit, and squares neither underflow nor overflow.
+    """
+    _, exponents = np.frexp(np.abs(vectors).max(axis=-1, keepdims=True, initial=0))
+    scaled: Vectors = np.ldexp(vectors, -exponents)
+    return scaled
+
+
+def _gain(matrix: Vectors) -> float:
+    """By how much the matrix multiplies the largest component of a vector at most."""
+    return float(np.abs(matrix.astype(np.float64)).sum(axis=1).max(initial=0))
+
+
+def _read_safetensors(path: Path) -> dict[str, dict[str, Any]]:
+    if path.exists() and not path.is_file():
+        raise ProjectorError(f"{path.name} is no file")
     try:
-        stored = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
-    except (OSError, SafetensorError) as error:
+        return dict(deserialize(path.read_bytes()))  # type: ignore[no-untyped-call]
+    except (OSError, SafetensorError, ValueError, MemoryError) as error:
         raise ProjectorError(f"{path.name} is not a readable safetensors file: {error}") from error
-    tensors = {}
-    for name, tensor in stored:
-        if tensor["dtype"] == "F32":
-            values = np.frombuffer(tensor["data"], "<f4")
-        elif tensor["dtype"] == "BF16":
-            # A bfloat16 is the upper half of a float32.
-            values = (np.frombuffer(tensor["data"], "<u2").astype("<u4") << 16).view("<f4")
-        else:
-            raise ProjectorError(f"{path.name}: {name} is {tensor['dtype']}, not F32 or BF16")
-        if not np.isfinite(values).all():
-            raise ProjectorError(f"{path.name}: {name} holds values that are not finite")
-        tensors[name] = values.reshape(tensor["shape"]).astype(np.float32)
-    return tensors
+
+
+def _matrix(path: Path, name: str, tensor: dict[str, Any]) -> Vectors:
+    if tensor["dtype"] == "F32":
+        values = np.frombuffer(tensor["data"], "<f4")
+    elif tensor["dtype"] == "BF16":
+        # A bfloat16 is the upper half of a float32.
+        values = (np.frombuffer(tensor["data"], "<u2").astype("<u4") << 16).view("<f4")
+    else:
+        raise ProjectorError(f"{path.name}: {name} is {tensor['dtype']}, not F32 or BF16")
+    if not np.isfinite(values).all():
+        raise ProjectorError(f"{path.name}: {name} holds values that are not finite")
+    matrix: Vectors = values.reshape(tensor["shape"]).astype(np.float32)
+    return matrix

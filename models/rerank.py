@@ -110,8 +110,18 @@ class Reranker:
                 f"has size {readout.hidden_size}: they belong to different models"
             )
         reranker = cls(server, readout, projector, tokens, limits)
+        await reranker._check_vectors()
         await reranker._measure_template()
         return reranker
+
+    async def _check_vectors(self) -> None:
+        reading = await self._readout.read(np.array([self._tokens.embed]), [0])
+        vectors = self._projector(reading.states)
+        if not np.isfinite(vectors).all() or not vectors.any():
+            raise ConfigurationError(
+                "every score would be 0 or no number: the GGUF or the projector is damaged, or "
+                "they belong to different models; python -m app doctor checks both"
+            )
 
     async def _measure_template(self) -> None:
         # A space for an instruction counts its tags; 111 passages have ids of every length.

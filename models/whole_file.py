@@ -88,8 +88,11 @@ def remove_unused(path: Path) -> None:
 
 
 @contextmanager
-def in_use(path: Path) -> Iterator[None]:
-    """Keep `remove_unused` from deleting the file."""
+def in_use(path: Path | None) -> Iterator[None]:
+    """Keep `remove_unused` from deleting the file, if there is one."""
+    if path is None:
+        yield
+        return
     with path.open("rb") as file:
         # Some network file systems have no locks, and no removal then: that needs one too.
         with suppress(OSError):

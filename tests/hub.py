@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import select
 import threading
+from typing import Any
 
 from tests.fake_server import FakeHandler, FakeServer
 
@@ -22,34 +24,39 @@ class _Handler(FakeHandler):
         if hub.status:
             self._send(hub.status, b'{"error": "no"}', {})
         elif self.path.startswith(f"/api/models/{hub.repository}"):
-            siblings = [
-                {"rfilename": name, "size": hub.sizes.get(name, len(content))}
-                for name, content in hub.files.items()
-            ]
-            info = {"id": hub.repository, "sha": _COMMIT, "siblings": siblings}
-            self._send(200, json.dumps(info).encode(), {"Content-Type": "application/json"})
+            info = {"id": hub.repository, "siblings": [hub.told(name) for name in hub.files]}
+            if hub.tells_commit:
+                info["sha"] = _COMMIT
+            content = hub.answer or json.dumps(info).encode()
+            self._send(200, content, {"Content-Type": "application/json"})
         elif self.path.rpartition("/")[2] in hub.files:
             self._send_file(self.path.rpartition("/")[2])
         else:
             self._send(404, b"{}", {})
 
     def _send_file(self, name: str) -> None:
-        content = self.server.files[name]
-        start = re.match(r"bytes=(\d+)-", self.headers.get("Range") or "bytes=0-")
+        hub = self.server
+        content = hub.files[name]
+        asked = self.headers.get("Range")
+        start = re.match(r"bytes=(\d+)-", asked or "bytes=0-")
         assert start
         part = content[int(start[1]) :]
-        headers = {
-            "ETag": f'"{hashlib.sha256(content).hexdigest()}"',
-            "X-Repo-Commit": _COMMIT,
-            "Accept-Ranges": "bytes",
-        }
+        headers = {"Accept-Ranges": "bytes"}
+        if hub.tells_headers:
+            headers |= {"ETag": f'"{sha256(content)}"', "X-Repo-Commit": _COMMIT}
+        elif self.command == "HEAD":
+            self._send(405, b"", {})
+            return
         status = 200
-        if self.headers.get("Range"):
+        if asked and not part:
+            self._send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
+            return
+        if asked:
             status = 206
             headers["Content-Range"] = f"bytes {start[1]}-{len(content) - 1}/{len(content)}"
         stall = None
         if self.command == "GET" and name.endswith(".gguf"):
-            stall, self.server.stall_after = self.server.stall_after, None
+            stall, hub.stall_after = hub.stall_after, None
         self._send(status, part, headers, stall)
 
     def _send(
@@ -62,21 +69,29 @@ class _Handler(FakeHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
+        if self.server.tells_headers or status != 200 or "Content-Type" in headers:
+            self.send_header("Content-Length", str(len(content)))
+        else:
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(content[:stall])
         if stall is not None:
             self.server.stalled.set()
-            self.connection.recv(1)
-            self.close_connection = True
+            while not self.server.go_on.wait(0.05):
+                if select.select([self.connection], [], [], 0)[0]:
+                    self.close_connection = True
+                    return
+            self.wfile.write(content[stall:])
 
 
 class Hub(FakeServer):
     """Serves `files` of one repository.
 
-    `status` answers every request with that error. `stall_after` sends so many bytes of the
-    first GGUF and then nothing until the client leaves.
+    `status` answers every request with that error, `answer` is what it says of the repository.
+    `stall_after` sends so many bytes of the first GGUF and then nothing until the client leaves or
+    `go_on` is set. `tells` replaces what is said of a file; `tells_headers` and `tells_commit` say
+    whether there are size and hash in headers, and a commit.
     """
 
     def __init__(
@@ -91,7 +106,22 @@ class Hub(FakeServer):
         self.repository = repository
         self.files = files
         self.status = status
+        self.answer = b""
         self.stall_after = stall_after
-        self.sizes: dict[str, int] = {}
+        self.tells: dict[str, dict[str, Any]] = {}
+        self.tells_headers = True
+        self.tells_commit = True
         self.stalled = threading.Event()
+        self.go_on = threading.Event()
         self.requests: list[tuple[str, str, str | None]] = []
+
+    def told(self, name: str) -> dict[str, Any]:
+        """What is said of a file."""
+        content = self.files[name]
+        lfs = {"sha256": sha256(content), "size": len(content), "pointerSize": 134}
+        return {"rfilename": name, **self.tells.get(name, {"size": len(content), "lfs": lfs})}
+
+
+def sha256(content: bytes) -> str:
+    """Hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
