@@ -52,6 +52,7 @@ async def test_block_longer_than_planned_is_halved(
         tokens = await SpecialTokens.of(server)
         readout = NarrowReadout(await PrefixReadout.connect(server, scale))
         reranker = await Reranker.connect(server, readout, projector, tokens, limits)
+        readout.lengths.clear()
 
         ranking = await reranker.rerank("soup", ["noon " * 10] * 30)
 
