@@ -6,7 +6,9 @@ import gzip
 import json
 import pty
 import re
+import signal
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from rich.cells import cell_len
 
 from app.commands.documents import DocumentsError, read
+from tests.fake_server import FakeHandler, FakeServer
 from tests.running import APP, ROOT, Service, environment, free_port, run_app, run_on_terminal
 
 QUERY = "내일 회의 일정"
@@ -128,6 +131,33 @@ class TestRerank:
         assert (
             run_app("rerank", "a", "b", "--url", f"http://127.0.0.1:{free_port()}").returncode == 3
         )
+
+    def test_ctrl_c(self) -> None:
+        asked, let_go = threading.Event(), threading.Event()
+
+        class Waiting(FakeHandler):
+            def respond(self) -> None:
+                asked.set()
+                let_go.wait()
+
+        with FakeServer(Waiting) as server:
+            command = [*APP, "rerank", "a", "b", "--url", server.url]
+            with subprocess.Popen(
+                command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True
+            ) as process:
+                assert asked.wait(60)
+                process.send_signal(signal.SIGINT)
+                _, stderr = process.communicate(timeout=60)
+            let_go.set()
+
+        assert process.returncode == 130
+        assert stderr.endswith("Error: interrupted\n")
+
+    def test_a_wrong_setting_is_no_outage(self) -> None:
+        done = run_app("rerank", "a", "b", RERANKER_URL="localhost:7998")
+
+        assert done.returncode == 2
+        assert "did you mean http://localhost:7998?" in done.stderr
 
     def test_refused_request(self, service: Service) -> None:
         done = run_app("rerank", "a", "--url", service.url, stdin="b\n" * 1025)
