@@ -11,9 +11,7 @@ import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
-
-import httpx
+from urllib.parse import SplitResult, urlsplit
 
 _Value = TypeVar("_Value")
 
@@ -22,6 +20,8 @@ FALSE = frozenset({"0", "false", "no", "off", "disabled"})
 _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 LONGEST_SECONDS = 7 * 86_400.0
 _BYTES = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+# Schemes of HTTP and their ports.
+_HTTP = {"http": 80, "https": 443}
 # What llama-server, asyncio and this machine can all count.
 _MOST = 2**31 - 1
 # White space around a value; characters such as U+00A0 may be part of one.
@@ -117,8 +117,10 @@ def name(example: str) -> Callable[[str], str]:
 def host(value: str) -> str:
     """An address or a host's name, an IPv6 address with or without its brackets."""
     bare = value[1:-1] if value.startswith("[") and value.endswith("]") else value
-    if _is_address(bare) or _is_host_name(value):
-        return bare
+    if _is_address(bare):
+        return str(ipaddress.ip_address(bare))
+    if _is_host_name(value):
+        return value
     raise ValueError("an address or a host's name, such as 127.0.0.1, 0.0.0.0, :: or localhost")
 
 
@@ -157,11 +159,10 @@ def url(value: str) -> str:
     """The address of an HTTP server, without a slash at its end."""
     try:
         parts = urlsplit(value)
-        known = httpx.URL(value)
-        valid = parts.scheme in ("http", "https") and known.host and parts.port != 0
-    except (ValueError, httpx.InvalidURL):
+        valid = parts.scheme in _HTTP and _sent(parts)
+    except ValueError:
         valid = False
-    if valid and not (parts.username or parts.query or parts.fragment or re.search(r"\s", value)):
+    if valid and "@" not in parts.netloc and not re.search(r"[?#\s]", value):
         return value.rstrip("/")
     raise ValueError("an address such as http://127.0.0.1:8081, without user, ? and #")
 
@@ -191,18 +192,20 @@ def _origin(value: str) -> str:
         return value
     try:
         parts = urlsplit(value)
-        known = httpx.URL(value)
-        # Browsers send hosts in ASCII and lower case, and no port that goes without saying.
-        if parts.scheme and known.host and parts.path in ("", "/") and parts.port != 0:
-            number = f":{known.port}" if known.port else ""
-            address = known.raw_host.decode()
-            bracketed = f"[{address}]" if ":" in address else address
-            sent = f"{parts.scheme}://{bracketed}{number}"
-            if not (parts.username or parts.query or parts.fragment or re.search(r"[\s*]", value)):
-                return sent
-    except (ValueError, httpx.InvalidURL):
+        if parts.scheme and parts.path in ("", "/") and not re.search(r"[?#@*\s]", value):
+            return f"{parts.scheme}://{_sent(parts)}"
+    except ValueError:
         pass
     raise ValueError("origins such as https://app.example:8443 with commas between, or *")
+
+
+def _sent(parts: SplitResult) -> str:
+    """Host and port as browsers send them: in ASCII, and no port that goes without saying."""
+    name = (parts.hostname or "").encode("idna").decode()
+    if not (_is_address(name) or _is_host_name(name)) or parts.port == 0:
+        raise ValueError("no host, or no port")
+    port = f":{parts.port}" if parts.port and parts.port != _HTTP.get(parts.scheme) else ""
+    return (f"[{name}]" if ":" in name else name) + port
 
 
 def networks(value: str) -> str:

@@ -11,11 +11,15 @@ from pathlib import Path
 
 import gguf
 import numpy as np
+import psutil
 import pytest
 
 from app.client import Result
+from app.doctor.cgroups import free_in_cgroups
 from app.doctor.examine import examine
-from app.doctor.memory import Sizes, check_memory
+from app.doctor.gpu import find_devices
+from app.doctor.logs import check_log_folder
+from app.doctor.memory import Sizes, check_memory, free_memory
 from app.doctor.plan import Plan
 from app.doctor.scores import compare
 from app.doctor.weights import Transformer
@@ -274,3 +278,92 @@ def test_defaults_are_those_of_start_sh(monkeypatch: pytest.MonkeyPatch) -> None
     assert shell["RERANKER_HOST"] == settings.host
     assert shell["RERANKER_PORT"] == str(settings.port)
     assert shell["LLAMA_SERVER_PORT"] == str(settings.llama_server_port)
+
+
+def test_missing_weights_of_another_model_than_the_running_one(
+    service: Service, stopped: Service
+) -> None:
+    """As beside a running demo, where nothing is set: it needs no weights of the default model."""
+    unset = {"RERANKER_GGUF": "", "RERANKER_PROJECTOR": "", "RERANKER_MODEL": "absent"}
+    status, report = doctor(service, **unset)
+
+    assert (status, report.count("→")) == (0, 0)
+    assert "weights/absent/*.gguf is missing; the running service serves tiny" in report
+
+    status, report = doctor(stopped, **unset)
+    assert (status, report.count("→")) == (1, 2)
+
+
+@pytest.mark.parametrize("listed", ["BLAS: OpenBLAS (0 MiB, 0 MiB free)", "BLAS: OpenBLAS"])
+def test_a_library_is_no_gpu(tmp_path: Path, listed: str) -> None:
+    blas = tmp_path / "llama-server"
+    blas.write_text(f"#!/bin/sh\necho 'Available devices:\n  {listed}'\n")
+    blas.chmod(0o755)
+
+    assert find_devices(Plan.of(Settings.load({"LLAMA_SERVER_BIN": str(blas)}))) == []
+
+
+def _files(root: Path, contents: dict[str, str]) -> Path:
+    for name, content in contents.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return root
+
+
+def test_free_memory_in_cgroups_of_version_2(tmp_path: Path) -> None:
+    root = _files(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/system.slice/some.service\n",
+            "sys/fs/cgroup/cgroup.controllers": "memory\n",
+            "sys/fs/cgroup/system.slice/memory.max": "5000\n",
+            "sys/fs/cgroup/system.slice/memory.current": "4000\n",
+            "sys/fs/cgroup/system.slice/memory.stat": "anon 10\nactive_file 20\ninactive_file 30\n",
+            "sys/fs/cgroup/system.slice/some.service/memory.max": "max\n",
+            "sys/fs/cgroup/system.slice/some.service/memory.current": "3000\n",
+        },
+    )
+    assert free_in_cgroups(root) == 5000 - 4000 + 20 + 30
+
+    own = {"sys/fs/cgroup/system.slice/some.service/memory.max": "3500\n"}
+    assert free_in_cgroups(_files(root, own)) == 3500 - 3000
+
+
+def test_free_memory_in_a_container_of_version_1(tmp_path: Path) -> None:
+    """Its group is mounted as the topmost one, under a name that is not seen inside."""
+    root = _files(
+        tmp_path,
+        {
+            "proc/self/cgroup": "5:cpu,cpuacct:/docker/abc\n4:memory:/docker/abc\n0::/\n",
+            "sys/fs/cgroup/memory/memory.limit_in_bytes": "1000000\n",
+            "sys/fs/cgroup/memory/memory.usage_in_bytes": "900000\n",
+            "sys/fs/cgroup/memory/memory.stat": "inactive_file 1\ntotal_inactive_file 5000\n",
+        },
+    )
+    assert free_in_cgroups(root) == 1_000_000 - 900_000 + 5000
+
+
+def test_no_cgroups(tmp_path: Path) -> None:
+    assert free_in_cgroups(tmp_path) is None
+
+
+def test_free_memory_of_this_machine() -> None:
+    free = free_memory()
+    assert free
+    assert 0 < free <= psutil.virtual_memory().total
+
+
+def test_log_folder(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    folder = tmp_path / "folder"
+    (folder / "llama-server.log").mkdir(parents=True)
+
+    for good in (tmp_path, tmp_path / "absent" / "deeper"):
+        assert check_log_folder(good).state == "ok"
+    for bad in (file, file / "below", folder):
+        found = check_log_folder(bad)
+        assert found.state == "problem"
+        assert f"RERANKER_LOG_DIR={bad}" in found.detail
+    assert sorted(tmp_path.iterdir()) == [file, folder]

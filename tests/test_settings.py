@@ -38,6 +38,7 @@ def problems(**variables: str) -> list[str]:
         ("RERANKER_MAX_BODY_BYTES", "512kib", "max_body_bytes", 524_288),
         ("RERANKER_READOUT", "Embedding", "readout", "embedding"),
         ("RERANKER_HOST", "[::]", "host", "::"),
+        ("RERANKER_HOST", "0:0:0:0:0:0:0:0", "host", "::"),
         ("RERANKER_HOST", "host7", "host", "host7"),
         ("RERANKER_ROOT_PATH", "/a/b/", "root_path", "/a/b"),
         ("RERANKER_ROOT_PATH", "/", "root_path", ""),

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from app.commands.exit_status import PROBLEM, fail
+from app.settings import Settings, SettingsError
 
 
 def serve(
@@ -33,16 +34,15 @@ def serve(
       2  the command line is wrong
       3  llama-server or the projector cannot be used
     """
-    # Imported here, so that the other commands start without.
-    import uvicorn
-
-    from app.connections import Protocol
-    from app.settings import Settings, SettingsError
-
     try:
         settings = Settings.load()
     except SettingsError as error:
         fail(str(error), PROBLEM)
+    # Imported here, so that the other commands start without.
+    import uvicorn
+
+    from app.connections import Protocol
+
     address = host or settings.host
     uvicorn.run(
         "app.main:create_app",

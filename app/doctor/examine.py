@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from app.doctor.finding import Finding, problem, skipped
 from app.doctor.gpu import check_gpu, find_devices
 from app.doctor.llama_server import check_llama_server
+from app.doctor.logs import check_log_folder
 from app.doctor.memory import check_memory
 from app.doctor.plan import Plan
 from app.doctor.ports import check_llama_server_port, check_service
@@ -30,6 +32,7 @@ def _examine(plan: Plan) -> Iterator[Finding]:
     settings = plan.settings
     service, model = check_service(plan)
     yield service
+    plan = replace(plan, running=model)
     yield check_llama_server_port(plan, running=model is not None)
     gguf, transformer = check_gguf(plan)
     yield gguf
@@ -38,6 +41,8 @@ def _examine(plan: Plan) -> Iterator[Finding]:
         devices = find_devices(plan)
         yield check_llama_server(plan)
         yield check_gpu(plan, devices)
+        if settings.log_dir:
+            yield check_log_folder(settings.log_dir)
         if model is not None:
             yield skipped("memory", "the running service has what it needs")
         elif transformer is not None:

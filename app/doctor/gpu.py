@@ -12,7 +12,7 @@ from app.doctor.llama_server import CommandError, output
 from app.doctor.plan import EMBEDDED, Plan
 from app.settings import Settings
 
-_DEVICE = re.compile(r"^ +([A-Za-z]+\d*): (.*?)(?: \(\d+ MiB, (\d+) MiB free\))?$", re.MULTILINE)
+_DEVICE = re.compile(r"^ +([A-Za-z]+\d*): (.*?)(?: \((\d+) MiB, (\d+) MiB free\))?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ def find_devices(plan: Plan) -> list[Device]:
         return []
     devices = [
         Device(name, description, int(free) * 2**20 if free else None)
-        for name, description, free in _DEVICE.findall(listed)
+        for name, description, memory, free in _DEVICE.findall(listed)
+        # Libraries for the CPU are listed as well, such as BLAS.
+        if memory != "0" and name != "BLAS"
     ]
     chosen = plan.settings.llama_arg_device
     return [device for device in devices if not chosen or device.name in chosen.split(",")]

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.doctor.cgroups import free_in_cgroups
 from app.doctor.finding import Finding, ok, problem
 from app.doctor.gpu import Device
 from app.doctor.plan import Plan
@@ -110,11 +111,8 @@ def free_memory() -> int | None:
     except OSError:
         return None
     free = 1024 * int(re.findall(r"MemAvailable: +(\d+) kB", meminfo)[0])
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        return free
-    return min(free, int(limit)) if limit.isdecimal() else free
+    in_cgroups = free_in_cgroups()
+    return free if in_cgroups is None else min(free, in_cgroups)
 
 
 def _free_on(devices: Sequence[Device]) -> int | None:

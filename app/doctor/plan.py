@@ -16,11 +16,12 @@ EMBEDDED = [sys.executable, "-m", "models.embedded_server"]
 
 @dataclass(frozen=True)
 class Plan:
-    """Files and commands of a start."""
+    """Files and commands of a start; `running` is the model of a service that runs already."""
 
     settings: Settings
     gguf: Path | None
     llama_server: list[str] | None
+    running: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Plan:

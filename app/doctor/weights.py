@@ -96,6 +96,9 @@ def _not_there(subject: str, path: Path, setting: str) -> Finding:
 
 def _not_downloaded(subject: str, plan: Plan, file: str) -> Finding:
     detail = f"weights/{plan.settings.model}/{file} is missing"
+    if plan.running not in (None, plan.settings.model):
+        told = f"{detail}; the running service serves {plan.running} and does not need it"
+        return skipped(subject, told)
     if plan.settings.download:
         return skipped(subject, f"{detail}; start.sh downloads it")
     return problem(subject, detail, f"run: {plan.download_command}")
