@@ -289,6 +289,7 @@ async def test_keys_of_other_letters(key: str, encoding: str) -> None:
     scope = {
         "type": "http",
         "path": "/rerank",
+        "root_path": "",
         "headers": [(b"authorization", b"Bearer " + sent)],
     }
     await RequireKey(app, [key])(scope, ignore, ignore)
