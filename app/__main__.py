@@ -6,6 +6,7 @@ import typer
 
 from app.commands.batch import batch
 from app.commands.doctor import doctor
+from app.commands.evaluate import evaluate
 from app.commands.rerank import rerank
 from app.commands.serve import serve
 
@@ -20,6 +21,7 @@ cli = typer.Typer(
 cli.command()(serve)
 cli.command()(rerank)
 cli.command()(batch)
+cli.command()(evaluate)
 cli.command()(doctor)
 
 if __name__ == "__main__":

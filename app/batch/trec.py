@@ -30,7 +30,7 @@ class Run:
             raise BatchError(
                 f"{run}: the lines of query {error} are not together; sort them: sort -s -k1,1"
             ) from error
-        self._topics = _read_topics(topics)
+        self._topics = read_topics(topics)
         self._collection = Texts(collection)
 
     def __len__(self) -> int:
@@ -80,11 +80,15 @@ def to_run(request: Request, results: Sequence[Result]) -> bytes:
     return "".join(lines).encode()
 
 
-class _Lookup(Protocol):
-    def __getitem__(self, id: str, /) -> str: ...
+class Lookup(Protocol):
+    """Texts by id."""
+
+    def __getitem__(self, id: str, /) -> str:
+        """The text of `id`; raises `KeyError`."""
 
 
-def _read_topics(path: Path) -> _Lookup:
+def read_topics(path: Path) -> Lookup:
+    """Queries by id: `qid<TAB>query`, JSONL, or TREC's `<top>`; raises `BatchError`."""
     with open_text(path) as file:
         start = file.tell()
         if not file.read(4096).lstrip().startswith(b"<"):

@@ -4,7 +4,7 @@ The server is named by `RERANKER_URL`, the model by `RERANKER_MODEL` and a key, 
 `RERANKER_API_KEY`.
 """
 
-from .answer import Result
+from .answer import Result, Results
 from .breaker import CircuitBreaker
 from .candidates import Candidate, Fallback
 from .errors import RequestError, RerankerError, SettingsError
@@ -19,5 +19,6 @@ __all__ = [
     "Reranker",
     "RerankerError",
     "Result",
+    "Results",
     "SettingsError",
 ]

@@ -20,6 +20,12 @@ class Result:
     relevance_score: float
 
 
+class Results(list[Result]):
+    """Results, best first; `total_tokens` are those that the server says it read, if it does."""
+
+    total_tokens: int | None = None
+
+
 @dataclass(frozen=True)
 class Answer:
     """Of a server, whole."""
@@ -33,15 +39,17 @@ class Answer:
         """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
-    def results(self, documents: int, wanted: int) -> list[Result] | None:
+    def results(self, documents: int, wanted: int) -> Results | None:
         """The `wanted` results of a request of so many documents, or None: it is no ranking."""
         # What JSON can hold is without end: too deep, too long, of other types, not finite.
         try:
-            results = [_result(item) for item in json.loads(self.content)["results"]]
+            answer = json.loads(self.content)
+            results = Results(_result(item) for item in answer["results"])
         except Exception:
             return None
         places = {result.index for result in results}
         fits = len(results) == len(places) == wanted and places <= set(range(documents))
+        results.total_tokens = _total_tokens(answer)
         return results if fits else None
 
     def refusal(self, server: str, secret: str) -> RerankerError:
@@ -62,6 +70,12 @@ class Answer:
             return str(json.loads(self.content)["detail"])
         except Exception:
             return self.content.decode(errors="replace")
+
+
+def _total_tokens(answer: dict[str, Any]) -> int | None:
+    usage = answer.get("usage")
+    tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
+    return tokens if type(tokens) is int else None
 
 
 def _result(item: Any) -> Result:

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from .answer import Answer, Result
+from .answer import Answer, Results
 from .breaker import CircuitBreaker
 from .candidates import Candidate, Fallback
 from .errors import RequestError, RerankerError, SettingsError
@@ -58,7 +58,7 @@ class Ranker:
             bearer(api_key, "api_key")
         self.model = model or os.environ.get("RERANKER_MODEL") or "jina-reranker-v3"
         self._url = url or os.environ.get("RERANKER_URL") or "http://localhost:7998"
-        self._keys = api_key or os.environ.get("RERANKER_API_KEY") or ""
+        self._keys = os.environ.get("RERANKER_API_KEY", "") if api_key is None else api_key
         self._timeout = _seconds(timeout)
         self._fallback = fallback or Fallback()
         self._breaker = breaker or CircuitBreaker()
@@ -77,7 +77,7 @@ class Ranker:
 
     async def rerank(
         self, query: str, documents: Sequence[str], top_n: int | None, instruction: str | None
-    ) -> list[Result]:
+    ) -> Results:
         """Rank the documents; raises `RerankerError`."""
         return await self._in_time(self._rerank(query, documents, top_n, instruction))
 
@@ -117,7 +117,7 @@ class Ranker:
         if http and self._loop is asyncio.get_running_loop():
             await http.aclose()
 
-    async def _in_time(self, requests: Coroutine[Any, Any, list[Result]]) -> list[Result]:
+    async def _in_time(self, requests: Coroutine[Any, Any, Results]) -> Results:
         try:
             return await asyncio.wait_for(requests, self._timeout)
         except RerankerError:
@@ -129,7 +129,7 @@ class Ranker:
 
     async def _probe_and_rerank(
         self, query: str, documents: list[str], top_n: int | None
-    ) -> list[Result]:
+    ) -> Results:
         if not self._breaker.closed:
             probe = self._ask("GET", "/health", b"", 0)
             answer = await asyncio.wait_for(probe, _CONNECT_SECONDS)
@@ -139,7 +139,7 @@ class Ranker:
 
     async def _rerank(
         self, query: str, documents: Sequence[str], top_n: int | None, instruction: str | None
-    ) -> list[Result]:
+    ) -> Results:
         count = _count(top_n)
         listed = _listed(documents)
         body = _body(self.model, query, listed, count, instruction)

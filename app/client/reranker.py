@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
-from .answer import Result
+from .answer import Results
 from .background import background
 from .breaker import CircuitBreaker
 from .candidates import Candidate, Fallback
@@ -65,7 +65,7 @@ class Reranker:
         documents: Sequence[str],
         top_n: int | None = None,
         instruction: str | None = None,
-    ) -> list[Result]:
+    ) -> Results:
         """Rank the documents, best first, the `top_n` best or all; raises `RerankerError`.
 
         None and 0 mean all.
@@ -132,7 +132,7 @@ class AsyncReranker:
         documents: Sequence[str],
         top_n: int | None = None,
         instruction: str | None = None,
-    ) -> list[Result]:
+    ) -> Results:
         """See `Reranker.rerank`."""
         ranking = self._ranker.rerank(query, documents, top_n, instruction)
         return await asyncio.wrap_future(background.submit(ranking))

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from app.batch.errors import BatchError, ServiceUnavailable
 from app.batch.inputs import Inputs
@@ -25,6 +23,7 @@ from app.batch.source import Source
 from app.batch.trec import Run, to_run
 from app.client import AsyncReranker, RerankerError
 from app.commands.exit_status import INTERRUPTED, PROBLEM, UNREACHABLE, USAGE, fail
+from app.commands.progress import progress_bar
 
 
 class Format(str, Enum):
@@ -109,7 +108,7 @@ def batch(
         outputs.check(files.values())
         client = AsyncReranker(url, timeout=_TIMEOUT_SECONDS)
         client.check()
-        with _progress() as progress:
+        with progress_bar() as progress:
             reading = progress.add_task("reading", total=None)
             inputs = Inputs(files)
             source = _source(files)
@@ -152,14 +151,3 @@ def _files(
 
 def _source(files: Mapping[str, Path]) -> Source:
     return JSONLines(files["requests"]) if "requests" in files else Run(**files)
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console, disable=not console.is_terminal)

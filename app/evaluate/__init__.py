@@ -1,0 +1,1 @@
+"""How well a reranker orders documents whose relevance is known."""

@@ -1,0 +1,291 @@
+"""`python -m app evaluate`, through a running service."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from app.evaluate.bm25 import top
+from app.evaluate.jsonl import read_jsonl
+from tests.browser import open_browser
+from tests.running import ROOT, Service, run_app
+
+DEMO = ROOT / "weights/demo"
+LISTS = json.loads((DEMO / "held_out.json").read_text())
+
+
+class Recorder:
+    """A server that refuses everything, and keeps the keys it was told."""
+
+    def __init__(self) -> None:
+        self.authorizations: list[str | None] = []
+        recorder = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                recorder.authorizations.append(self.headers["Authorization"])
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(401)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Recorder:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("demo")
+    for name in ("model.gguf", "projector.safetensors"):
+        shutil.copy(DEMO / name, folder)
+    with Service(folder) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight held-out lists, whose first document is the relevant one in none."""
+    path = tmp_path_factory.mktemp("lists") / "lists.jsonl.gz"
+    lines = [
+        {"query": item["query"], "documents": item["documents"], "relevant": [item["relevant"]]}
+        for item in LISTS[:8]
+    ]
+    path.write_bytes(gzip.compress("".join(json.dumps(line) + "\n" for line in lines).encode()))
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluated(demo: Service, lists: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("out")
+    ended = run_app(
+        "evaluate",
+        str(lists),
+        "--url",
+        demo.url,
+        "--against",
+        f"again={demo.url}",
+        "--agree",
+        "--out",
+        str(out),
+        COLUMNS="200",
+    )
+    assert ended.returncode == 0, ended.stderr
+    (out / "shown.txt").write_text(ended.stdout)
+    return out
+
+
+def test_reranking_beats_the_order_as_given(evaluated: Path) -> None:
+    report = json.loads((evaluated / "report.json").read_text())
+    none, reranker, again = report["rankers"]
+    assert (report["judged"], none["name"]) == (8, "no reranking")
+    assert reranker["gain"]["low"] > 0
+    mean = sum(reranker["by_query"]["nDCG@10"].values()) / 8
+    assert reranker["means"]["nDCG@10"] == pytest.approx(mean)
+    assert reranker["tokens_per_query"] > 100
+    assert 0 < reranker["p50_seconds"] <= reranker["p95_seconds"]
+    assert reranker["by_depth"].keys() == {"10", "20"}
+    assert again["against_first"]["mean"] == 0
+    (agreement,) = report["agreement"]
+    assert (agreement["tau"], agreement["top_10"], agreement["largest_difference"]) == (1, 1, 0)
+
+
+def test_the_terminal_shows_each_ranker(evaluated: Path) -> None:
+    shown = (evaluated / "shown.txt").read_text()
+    report = json.loads((evaluated / "report.json").read_text())
+    for ranker in report["rankers"]:
+        row = next(line for line in shown.splitlines() if ranker["name"] in line)
+        assert f"{ranker['means']['nDCG@10']:.3f}" in row
+    assert "report.html" in shown
+
+
+def test_the_page_needs_nothing_from_elsewhere(evaluated: Path) -> None:
+    with open_browser() as browser:
+        page = browser.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        errors: list[str] = []
+        page.on("console", lambda message: errors.append(message.text))
+        page.goto((evaluated / "report.html").as_uri())
+        assert asked == [(evaluated / "report.html").as_uri()]
+        assert errors == []
+        assert page.locator("svg circle").count() == 2
+        assert page.get_by_text("Queries that gained most with reranker").is_visible()
+        page.locator("details").first.locator("summary").click()
+        assert page.locator("details").first.locator("li.relevant").first.is_visible()
+
+
+def test_a_second_run_asks_nothing_again(demo: Service, lists: Path, evaluated: Path) -> None:
+    before = demo.metric("documents_total")
+    answers = (evaluated / "reranker.jsonl").read_bytes()
+    ended = run_app("evaluate", str(lists), "--url", demo.url, "--out", str(evaluated))
+    assert ended.returncode == 0, ended.stderr
+    assert demo.metric("documents_total") == before
+    assert (evaluated / "reranker.jsonl").read_bytes() == answers
+
+
+def test_other_data_do_not_go_on_with_these_answers(
+    demo: Service, lists: Path, evaluated: Path
+) -> None:
+    ended = run_app(
+        "evaluate", str(lists), "--queries", "3", "--url", demo.url, "--out", str(evaluated)
+    )
+    assert ended.returncode == 2
+    assert "--restart" in ended.stderr
+
+
+@pytest.fixture
+def beir(tmp_path: Path) -> Path:
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    corpus = [
+        (f"{i}-{j}", t) for i, item in enumerate(LISTS[:6]) for j, t in enumerate(item["documents"])
+    ]
+    (folder / "corpus.jsonl").write_text(
+        "".join(json.dumps({"_id": id, "title": "", "text": text}) + "\n" for id, text in corpus)
+    )
+    (folder / "queries.jsonl").write_text(
+        "".join(
+            json.dumps({"_id": f"q{i}", "text": x["query"]}) + "\n" for i, x in enumerate(LISTS[:7])
+        )
+    )
+    rows = [f"q{i}\t{i}-{item['relevant']}\t1" for i, item in enumerate(LISTS[:5])]
+    (folder / "qrels/test.tsv").write_text(
+        "\n".join(["query-id\tcorpus-id\tscore", *rows, "q5\t5-0\t0", "gone\t1-1\t1"]) + "\n"
+    )
+    return folder
+
+
+def test_a_beir_folder_takes_bm25_first(demo: Service, beir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ended = run_app("evaluate", str(beir), "--depth", "15", "--url", demo.url, "--out", str(out))
+    assert ended.returncode == 0, ended.stderr
+    report = json.loads((out / "report.json").read_text())
+    assert (report["queries"], report["judged"]) == (6, 5)
+    remarks = " ".join(report["remarks"])
+    assert "1 query (q5): no relevant document known" in remarks
+    assert "1 query (gone): judged, but not in the queries" in remarks
+    answers = [json.loads(line) for line in (out / "reranker.jsonl").read_text().splitlines()]
+    assert all(1 <= len(answer["scores"]) <= 15 for answer in answers)
+
+
+def test_a_run_takes_part_as_it_is(demo: Service, beir: Path, tmp_path: Path) -> None:
+    run, qrels, topics = tmp_path / "bm25.run", tmp_path / "qrels", tmp_path / "topics.tsv"
+    rows = [(f"q{i}", f"{i}-{j}", j) for i in range(5) for j in range(20)]
+    # Ranks that lie: scores decide.
+    run.write_text("".join(f"{q} Q0 {d} {20 - j} {-j} x\n" for q, d, j in rows))
+    qrels.write_text("".join(f"q{i} 0 {i}-{LISTS[i]['relevant']} 1\n" for i in range(5)))
+    topics.write_text("".join(f"q{i}\t{LISTS[i]['query']}\n" for i in range(5)))
+    options = ["--run", str(run), "--qrels", str(qrels), "--topics", str(topics)]
+    options += ["--collection", str(beir / "corpus.jsonl"), "--out", str(tmp_path / "out")]
+    ended = run_app("evaluate", *options, "--url", demo.url)
+    assert ended.returncode == 0, ended.stderr
+    none = json.loads((tmp_path / "out/report.json").read_text())["rankers"][0]
+    first = [float(LISTS[i]["relevant"] == 0) for i in range(5)]
+    assert none["means"]["P@1"] == pytest.approx(sum(first) / 5)
+    run.write_text("q0 Q0 nowhere 1 1 x\nq1 Q0 nor-this 1 1 x\n")
+    ended = run_app("evaluate", *options, "--url", demo.url)
+    assert ended.returncode == 2
+    assert "2 documents (nowhere, nor-this) not in the collection" in ended.stderr
+
+
+def test_a_key_is_told_to_its_own_service_only(demo: Service, lists: Path, tmp_path: Path) -> None:
+    """The demo wants no key, so what is sent is seen by a server of its own."""
+    with Recorder() as recorder:
+        ended = run_app(
+            "evaluate",
+            str(lists),
+            "--queries",
+            "1",
+            "--url",
+            demo.url,
+            "--against",
+            f"other={recorder.url}",
+            "--out",
+            str(tmp_path),
+            "--patience",
+            "0",
+            RERANKER_API_KEY="secret",
+        )
+        assert ended.returncode != 0
+        assert recorder.authorizations == [None]
+        ended = run_app(
+            "evaluate",
+            str(lists),
+            "--queries",
+            "1",
+            "--url",
+            demo.url,
+            "--against",
+            f"other={recorder.url}",
+            "--out",
+            str(tmp_path),
+            "--patience",
+            "0",
+            RERANKER_API_KEY_OTHER="for-other",
+        )
+        assert recorder.authorizations[1:] == ["Bearer for-other"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"query": "a", "documents": ["b", "c"], "relevant": [2]}', "line 1: relevant names 2"),
+        ('{"query": "a", "documents": ["b"], "relevant": ["x"]}', "line 1: relevant is a list"),
+        ('{"query": "a", "documents": []}', "line 1: query is a string and documents a list"),
+        ('{"query": "a"}', "line 1: query is a string and documents a list"),
+        ("{", "line 1: no JSON"),
+        ("[]", "line 1: no JSON object"),
+        ("\n", "no query with candidates"),
+        ('{"query": "a", "documents": ["b"]}', "no relevant document is known"),
+        ('{"id": 1, "query": "a", "documents": ["b"]}\n' * 2, "line 2: the id 1 occurs twice"),
+    ],
+)
+def test_wrong_lines_are_named(tmp_path: Path, content: str, told: str) -> None:
+    path = tmp_path / "lists.jsonl"
+    path.write_text(content)
+    ended = run_app("evaluate", str(path), "--out", str(tmp_path / "out"))
+    assert ended.returncode == 2
+    assert told in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_folder_without_a_corpus_is_named(tmp_path: Path) -> None:
+    ended = run_app("evaluate", str(tmp_path), "--out", str(tmp_path / "out"))
+    assert ended.returncode == 2
+    assert "corpus.jsonl is missing" in ended.stderr
+
+
+def test_as_many_numbers_as_documents_are_grades(tmp_path: Path) -> None:
+    path = tmp_path / "lists.jsonl"
+    path.write_text('{"query": "a", "documents": ["b", "c", "d"], "relevant": [0, 2, 1]}')
+    (query,) = read_jsonl(path, 100).queries
+    assert list(query.judgements.values()) == [0, 2, 1]
+
+
+def test_bm25_finds_words_in_any_script() -> None:
+    texts = {
+        "en": "a quality meeting",
+        "ko": "내일 오후 회의 일정",
+        "zh": "明天下午的质量会议",
+        "x": "none",
+    }
+    topics = {"1": "Meeting?", "2": "회의는", "3": "会议"}
+    found = top(texts, topics, 2)
+    assert {id: ids[0] for id, ids in found.items()} == {"1": "en", "2": "ko", "3": "zh"}
+    assert all("x" not in ids for ids in found.values())
