@@ -131,11 +131,11 @@ def test_the_page_needs_nothing_from_elsewhere(evaluated: Path) -> None:
 
 
 def test_a_second_run_asks_nothing_again(demo: Service, lists: Path, evaluated: Path) -> None:
-    before = demo.metric("documents_total")
+    before = demo.metric("request_documents_count")
     answers = (evaluated / "reranker.jsonl").read_bytes()
     ended = run_app("evaluate", str(lists), "--url", demo.url, "--out", str(evaluated))
     assert ended.returncode == 0, ended.stderr
-    assert demo.metric("documents_total") == before
+    assert demo.metric("request_documents_count") == before
     assert (evaluated / "reranker.jsonl").read_bytes() == answers
 
 
