@@ -7,6 +7,7 @@ import re
 import sqlite3
 import zlib
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,14 +18,17 @@ from app.batch.errors import BatchError, ServiceUnavailable
 from app.client import RerankerError
 from app.commands.exit_status import INTERRUPTED, PROBLEM, UNREACHABLE, USAGE, fail
 from app.commands.progress import progress_bar
+from app.evaluate.answers import Asking, Service
+from app.evaluate.dataset import Dataset
+from app.evaluate.jsonl import read_jsonl
+from app.evaluate.trec import read_trec
 
 if TYPE_CHECKING:
-    from app.evaluate.answers import Service
-    from app.evaluate.dataset import Dataset
     from app.evaluate.report import Report
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _TO_PUT_RIGHT = (BatchError, RerankerError, OSError, sqlite3.Error, EOFError, zlib.error)
+_PACKAGES = ("bm25s", "ir_measures", "jinja2", "scipy")
 _CONTINUES = "The same command continues."
 _FILE: dict[str, Any] = {"exists": True, "dir_okay": False}
 
@@ -94,14 +98,7 @@ def evaluate(
     Exit status: 0 all answered, 1 some queries failed, 2 usage or something
     else to put right first, 3 a service does not answer, 130 interrupted.
     """
-    try:
-        import bm25s  # noqa: F401
-        import ir_measures  # noqa: F401
-
-        from app.evaluate.answers import Asking
-        from app.evaluate.report import Report
-    except ModuleNotFoundError as missing:
-        fail(f"{missing.name} is missing: pip install -r requirements-evaluate.txt", USAGE)
+    _check_packages()
     services = _services(url, against or [])
     if agree and len(services) < 2:
         raise typer.BadParameter("--agree compares services; name another with --against NAME=URL")
@@ -113,6 +110,9 @@ def evaluate(
         asking = Asking(out, in_flight, patience, restart)
         with progress_bar() as progress:
             answers = [asking.ask(service, dataset, progress) for service in services]
+        # Not sooner, as its packages take seconds to load.
+        from app.evaluate.report import Report
+
         report = Report.of(dataset, answers)
         (out / "report.json").write_text(report.as_json(), encoding="utf-8")
         (out / "report.html").write_text(report.as_html(), encoding="utf-8")
@@ -130,9 +130,14 @@ def evaluate(
         raise typer.Exit(PROBLEM)
 
 
-def _services(url: str | None, against: list[str]) -> list[Service]:
-    from app.evaluate.answers import Service
+def _check_packages() -> None:
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        packages = ", ".join(missing)
+        fail(f"{packages} is missing: pip install -r requirements-evaluate.txt", USAGE)
 
+
+def _services(url: str | None, against: list[str]) -> list[Service]:
     services = [Service("reranker", url)]
     for given in against:
         name, equals, address = given.partition("=")
@@ -155,13 +160,11 @@ def _read(
     split: str,
     depth: int,
 ) -> Dataset:
-    from app.evaluate.beir import read_beir
-    from app.evaluate.jsonl import read_jsonl
-    from app.evaluate.trec import read_trec
-
     others = [path for path in (qrels, topics, collection) if path]
     if data and not others:
         if data.is_dir():
+            from app.evaluate.beir import read_beir
+
             return read_beir(data, split, depth, run)
         if not run:
             return read_jsonl(data, depth)
