@@ -13,9 +13,11 @@ from typing import Any
 import orjson
 from rich.progress import Progress
 
+from app.batch.inputs import Inputs
 from app.batch.job import Job
 from app.batch.journal import Journal
 from app.batch.jsonl import encode_line
+from app.batch.outputs import Outputs
 from app.batch.source import Request
 from app.client import AsyncReranker, Result, Results
 from app.evaluate.dataset import Dataset
@@ -97,14 +99,17 @@ class Asking:
 
         Raises `BatchError` and `RerankerError` as `batch` does.
         """
-        path = self.folder / f"{service.name}.jsonl"
+        outputs = Outputs(self.folder / f"{service.name}.jsonl")
+        outputs.check(dataset.files.values())
         client = _TimedClient(service.url, service.model, service.key, timeout=_TIMEOUT_SECONDS)
         job_is = {"service": client.url, "dataset": _digest(dataset)}
-        with Journal(path, job_is, restart=self.restart) as journal:
-            job = Job(dataset, client, _encode, journal, progress, self.patience)
+        with Journal(outputs, job_is, restart=self.restart) as journal:
+            job = Job(
+                dataset, Inputs(dataset.files), client, _encode, journal, progress, self.patience
+            )
             asyncio.run(job.run(self.in_flight))
-            answers = {record.pop("id"): Answer(**record) for record in _read(path)}
-            failed = {record["id"]: record["error"] for record in _read(journal.failures_path)}
+            answers = {record.pop("id"): Answer(**record) for record in _read(outputs.answers)}
+            failed = {record["id"]: record["error"] for record in _read(outputs.failures)}
         return Answers(service.name, answers, failed)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.batch.source import open_file
+from app.batch.text import open_text
 from app.batch.texts import Texts
 from app.evaluate.bm25 import top
 from app.evaluate.dataset import DataError, Dataset, assemble
@@ -49,7 +49,7 @@ def _named(path: Path) -> Iterator[dict[str, object]]:
 
 def _read_qrels(path: Path) -> dict[str, dict[str, int]]:
     judgements: dict[str, dict[str, int]] = {}
-    with open_file(path) as file:
+    with open_text(path) as file:
         for line, content in enumerate(file, 1):
             columns = content.decode(errors="replace").split()
             if not columns or (line == 1 and columns[-1] == "score"):

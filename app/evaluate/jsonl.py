@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from app.batch.source import open_file
+from app.batch.text import open_text
 from app.evaluate.dataset import DataError, Dataset, Query, checked
 
 
@@ -40,12 +40,12 @@ def read_jsonl(path: Path, depth: int) -> Dataset:
 
 def records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and content of each line that is not blank; raises `DataError`."""
-    with open_file(path) as file:
+    with open_text(path) as file:
         for line, content in enumerate(file, 1):
             if not content.strip():
                 continue
             try:
-                record = orjson.loads(content.removeprefix(b"\xef\xbb\xbf"))
+                record = orjson.loads(content)
             except orjson.JSONDecodeError as error:
                 raise DataError(f"{path}, line {line}: no JSON: {error}") from error
             if not isinstance(record, dict):

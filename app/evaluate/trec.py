@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.batch.source import open_file
+from app.batch.text import open_text
 from app.batch.texts import Texts
 from app.batch.trec import read_topics
 from app.evaluate.dataset import DataError, Dataset, assemble
@@ -51,7 +51,7 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
 
 
 def _columns(path: Path, count: int, form: str) -> Iterator[tuple[int, list[str]]]:
-    with open_file(path) as file:
+    with open_text(path) as file:
         for line, content in enumerate(file, 1):
             columns = content.decode(errors="replace").split()
             if columns and len(columns) != count:
