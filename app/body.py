@@ -10,11 +10,11 @@ from typing import Any
 import anyio
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from app.admission import Place
 from app.disconnect import ClientLeft
+from app.drain import DrainedRoute
 from app.errors import Problem, TooLarge
 from app.service import Service
 from app.settings import Settings
@@ -73,11 +73,13 @@ class JSONRequest(Request):
         return self.parsed
 
 
-class JSONRoute(APIRoute):
+class JSONRoute(DrainedRoute):
     """A route whose handler gets a `JSONRequest`, and whose errors have the shape of a dialect.
 
     A request has its place and its deadline from before its body is read.
     """
+
+    waits = True
 
     def error_body(self, request: JSONRequest, problem: Problem) -> dict[str, str]:
         """The dialect's JSON for `problem`."""

@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from app import VERSION, metrics, playground, status
 from app.admission import Admission
 from app.dialects import cohere, jina, shared, tei
+from app.drain import Drain
 from app.errors import StartUpMessage, add_error_handlers
 from app.keys import RequireKey, describe_keys
 from app.methods import Methods
@@ -57,6 +58,7 @@ def create_app() -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = Metrics(settings.restarts)
+    app.state.drain = Drain()
     # The last one added sees a request first.
     if settings.api_keys:
         app.add_middleware(RequireKey, keys=settings.api_keys)

@@ -12,11 +12,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from app.drain import DrainedRoute
 from app.service import ServiceDependency
 from models.llama_server import LlamaServerError
 from models.rerank import Ranking
 
-router = APIRouter(tags=["status"])
+router = APIRouter(tags=["status"], route_class=DrainedRoute)
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _DOCUMENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)

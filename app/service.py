@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.admission import Admission
 from app.disconnect import unless_disconnected
+from app.drain import Turn
 from app.settings import Settings
 from models.llama_server import LlamaServer
 from models.rerank import Ranking, Reranker
@@ -43,8 +44,13 @@ class Service:
 
         Raises what the reranker raises.
         """
+        turn: Turn = http.state.turn
         work = self.reranker.rerank(
-            request.query, request.documents, request.instruction, request.max_document_tokens
+            request.query,
+            request.documents,
+            request.instruction,
+            request.max_document_tokens,
+            turn.come,
         )
         ranking = await unless_disconnected(http, work)
         # For the log and the metrics.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
+from app.drain import Drain, DrainedRoute, Draining
 from app.service import ServiceDependency
 
-router = APIRouter(tags=["status"])
+router = APIRouter(tags=["status"], route_class=DrainedRoute)
 
 
 class Health(BaseModel):
@@ -39,12 +40,15 @@ class ModelList(BaseModel):
 
 @router.get(
     "/health",
-    responses={503: {"description": "llama-server is not ready"}},
+    responses={503: {"description": "llama-server is not ready, or the service ends"}},
     response_model_exclude_none=True,
     openapi_extra={"security": []},
 )
-async def health(service: ServiceDependency) -> Health:
+async def health(request: Request, service: ServiceDependency) -> Health:
     """Whether a request would be answered now."""
+    drain: Drain = request.app.state.drain
+    if drain.has_begun:
+        raise Draining
     await service.server.check_health()
     settings = service.settings
     return Health(model=settings.model, device=settings.device, fallback=settings.fallback or None)

@@ -10,7 +10,7 @@ import numpy as np
 import orjson
 
 from models.llama_server import LlamaServer, LlamaServerError, TokenIds
-from models.readout import HiddenStates, Reading
+from models.readout import HiddenStates, OnTurn, Reading, no_matter
 from models.slots import SlotPool
 
 
@@ -45,11 +45,14 @@ class EmbeddingReadout:
         """See `Readout.waiting`."""
         return self._slots.waiting
 
-    async def read(self, ids: TokenIds, positions: Sequence[int]) -> Reading:
+    async def read(
+        self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
+    ) -> Reading:
         """See `Readout.read`; llama-server reuses nothing between embeddings."""
         start = time.perf_counter()
         async with self._slots.lease(ids):
             queue_seconds = time.perf_counter() - start
+            on_turn()
             async with self._server.embedding(ids) as answer:
                 rows = await _rows(answer, positions, expected=len(ids))
         if any(len(row) != self.hidden_size for row in rows):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.llama_server import LlamaServer, LlamaServerError, TokenIds, TopTokens
-from models.readout import HiddenStates, Reading
+from models.readout import HiddenStates, OnTurn, Reading, no_matter
 from models.slots import SlotPool
 
 # The mean square of what RMSNorm has normalised is 1; less only for states near its epsilon or
@@ -74,11 +74,14 @@ class PrefixReadout:
         """See `Readout.waiting`."""
         return self._slots.waiting
 
-    async def read(self, ids: TokenIds, positions: Sequence[int]) -> Reading:
+    async def read(
+        self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
+    ) -> Reading:
         """See `Readout.read`."""
         start = time.perf_counter()
         async with self._slots.lease(ids) as slot:
             queue_seconds = time.perf_counter() - start
+            on_turn()
             for position in positions:
                 if position not in slot.states:
                     slot.states[position] = await self._read_one(ids[: position + 1], slot.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 from models.llama_server import TokenIds
 
 HiddenStates = NDArray[np.float32]
+# What is called when a prompt's wait for a slot is over.
+OnTurn = Callable[[], None]
+
+
+def no_matter() -> None:
+    """The `OnTurn` of those to whom it is all the same."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,9 @@ class Readout(Protocol):
     def waiting(self) -> int:
         """Prompts that wait for a slot."""
 
-    async def read(self, ids: TokenIds, positions: Sequence[int]) -> Reading:
+    async def read(
+        self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
+    ) -> Reading:
         """Hidden states of the prompt `ids` at ascending `positions`.
 
         `ids` are at most `max_tokens`. Raises `LlamaServerError` if they cannot be had whole.

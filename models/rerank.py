@@ -14,7 +14,7 @@ from models.blocks import DoesNotFit, plan_blocks
 from models.llama_server import LlamaServer, TokenIds
 from models.projector import Projector, Vectors, cosine
 from models.prompt import SpecialTokens, prompt_segments
-from models.readout import HiddenStates, Readout
+from models.readout import HiddenStates, OnTurn, Readout, no_matter
 from models.texts import Text, Texts, positions
 
 # A text can take a few tokens more inside the prompt than alone, where BPE merges differ.
@@ -159,11 +159,12 @@ class Reranker:
         documents: Sequence[str],
         instruction: str | None = None,
         max_document_tokens: int | None = None,
+        on_turn: OnTurn = no_matter,
     ) -> Ranking:
         """Score each of `documents` against `query`, as the reference implementation does.
 
         Documents are truncated to `max_document_tokens` instead of the limit, as far as the context
-        has room for that many.
+        has room for that many. `on_turn` is called when the model begins.
         Raises `DoesNotFit` if query and instruction leave no room for a document, and
         `LlamaServerError` if llama-server fails.
         """
@@ -175,7 +176,9 @@ class Reranker:
         texts = await self._truncate(query, instruction or "", documents, limit)
         prompts = await self._prompts(texts)
         tokenized = time.perf_counter()
-        readings = [await self._readout.read(prompt.ids, prompt.positions) for prompt in prompts]
+        readings = [
+            await self._readout.read(prompt.ids, prompt.positions, on_turn) for prompt in prompts
+        ]
         read = time.perf_counter()
         scores, vectors = await asyncio.to_thread(self._score, [r.states for r in readings])
         queue_for_slots = sum(reading.queue_seconds for reading in readings)

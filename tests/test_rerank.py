@@ -15,7 +15,7 @@ from models.prefix_readout import PrefixReadout
 from models.prepare import head_scale
 from models.projector import Projector
 from models.prompt import SpecialTokens
-from models.readout import Reading
+from models.readout import OnTurn, Reading, no_matter
 from models.rerank import Limits, Reranker
 from tests.running import Service
 
@@ -32,9 +32,11 @@ class NarrowReadout:
 
     waiting = 0
 
-    async def read(self, ids: TokenIds, positions: Sequence[int]) -> Reading:
+    async def read(
+        self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
+    ) -> Reading:
         self.lengths.append(len(ids))
-        return await self._readout.read(ids, positions)
+        return await self._readout.read(ids, positions, on_turn)
 
 
 @pytest.mark.anyio

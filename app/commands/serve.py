@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from app.commands.exit_status import PROBLEM, fail
+from app.commands.exit_status import PROBLEM, UNREACHABLE, fail
 from app.settings import Settings, SettingsError
 
 
@@ -29,7 +30,8 @@ def serve(
 
     \b
     Exit status:
-      0  ended by INT; TERM ends it by that signal, after the requests under way
+      0  ended by INT; TERM ends it by that signal, after the requests in the model, which have
+         RERANKER_DRAIN_SECONDS, or at once if it comes again
       1  a setting is wrong, or the port is in use
       2  the command line is wrong
       3  llama-server or the projector cannot be used
@@ -42,11 +44,13 @@ def serve(
     import uvicorn
 
     from app.connections import Protocol
+    from app.main import create_app
+    from app.server import Server
 
     address = host or settings.host
-    uvicorn.run(
-        "app.main:create_app",
-        factory=True,
+    app = create_app()
+    config = uvicorn.Config(
+        app,
         # asyncio takes `::` for IPv6 alone, and no name for every address that there is.
         host="" if address == "::" else address,
         port=port or settings.port,
@@ -55,5 +59,11 @@ def serve(
         http=Protocol,
         server_header=False,
         access_log=False,
-        timeout_graceful_shutdown=5,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
     )
+    server = Server(config, app.state.drain, settings.drain_seconds)
+    # INT is raised again when all is done.
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise typer.Exit(UNREACHABLE)

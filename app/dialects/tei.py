@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app import VERSION
 from app.dialects.fields import Query, Strings
+from app.drain import DrainedRoute
 from app.errors import Problem
 from app.service import RankingRequest, ServiceDependency, best_first
 
-router = APIRouter(tags=["status"])
+router = APIRouter(tags=["status"], route_class=DrainedRoute)
 
 
 def error_body(problem: Problem) -> dict[str, str]:
