@@ -43,10 +43,14 @@ class Readout(Protocol):
     def waiting(self) -> int:
         """Prompts that wait for a slot."""
 
+    async def check(self) -> None:
+        """Raise `LlamaServerError` unless llama-server runs and has the weights we mean."""
+
     async def read(
         self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
     ) -> Reading:
         """Hidden states of the prompt `ids` at ascending `positions`.
 
-        `ids` are at most `max_tokens`. Raises `LlamaServerError` if they cannot be had whole.
+        `ids` are at most `max_tokens`, and start as every prompt does. Raises `LlamaServerError`
+        if they cannot be had whole.
         """
