@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from app import VERSION, metrics, playground, status
 from app.admission import Admission
+from app.connections import shortage
 from app.dialects import cohere, jina, shared, tei
 from app.errors import StartUpMessage, add_error_handlers
 from app.keys import RequireKey
@@ -69,8 +72,9 @@ def create_app() -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     settings: Settings = app.state.settings
+    asyncio.get_running_loop().set_exception_handler(shortage)
     projector = Projector.load(settings.projector_path)
     limits = Limits(settings.max_query_tokens, settings.max_document_tokens)
     url, key = settings.server_url, settings.llama_server_api_key
@@ -79,9 +83,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         readout = await _connect_readout(settings, server, probe=tokens.embed)
         reranker = await Reranker.connect(server, readout, projector, tokens, limits)
         places = (await server.props()).total_slots + settings.queue_limit
-        admission = Admission(places, _LARGEST_BODIES * settings.max_body_bytes)
+        memory = _LARGEST_BODIES * settings.max_body_bytes
+        admission = Admission(places, memory)
         app.state.service = Service(settings, server, reranker, admission)
-        yield
+        yield {"answer_seconds": settings.body_timeout_seconds, "answer_bytes": memory}
 
 
 async def _connect_readout(settings: Settings, server: LlamaServer, probe: int) -> Readout:

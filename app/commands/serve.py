@@ -36,7 +36,7 @@ def serve(
     # Imported here, so that the other commands start without.
     import uvicorn
 
-    from app.connections import Protocol
+    from app.connections import BACKLOG, Protocol
     from app.settings import Settings, SettingsError
 
     try:
@@ -53,6 +53,7 @@ def serve(
         # Else WEB_CONCURRENCY, which hosting platforms set, starts fronts that share the slots.
         workers=1,
         http=Protocol,
+        backlog=BACKLOG,
         server_header=False,
         access_log=False,
         timeout_graceful_shutdown=5,

@@ -41,8 +41,9 @@ def document() -> str:
 def _tested() -> list[tuple[str, str, str]]:
     claims = {
         "No more requests wait than RERANKER_QUEUE_LIMIT, others get 429 and Retry-After at once; "
-        "clients that leave make room, slow bodies and huge headers are cut off; 200 requests of a "
-        "megabyte take bounded memory": "tests/reliability/test_admission.py",
+        "clients that leave make room; slow bodies, huge headers and clients that do not read "
+        "their answers are cut off; 200 requests or 40 unread answers of a megabyte take bounded "
+        "memory": "tests/reliability/test_admission.py",
         "A llama-server that dies or hangs is started again, a full disk ends nothing, and one "
         "deadline covers body, queue and model": "tests/reliability/test_recovery.py",
         "Garbage, cut-off answers, NaN and wrong numbers of vectors from llama-server become "
