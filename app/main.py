@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator
@@ -13,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import VERSION, metrics, playground, status
 from app.admission import Admission
+from app.connections import shortage
 from app.dialects import cohere, jina, shared, tei
 from app.drain import Drain
 from app.errors import StartUpMessage, add_error_handlers
@@ -34,8 +36,8 @@ from models.readout import Readout
 from models.rerank import Limits, Reranker
 from models.whole_file import in_use
 
-# Bodies of requests under way, in units of the largest one.
-_LARGEST_BODIES = 4
+# Memory of bodies under way, in units of the largest one, whose texts may take four of them.
+_LARGEST_BODIES = 5
 
 # The logger whose lines uvicorn prints.
 _log = logging.getLogger("uvicorn.error")
@@ -92,16 +94,17 @@ class _App(FastAPI):
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     # A newer copy that is made beside it leaves this one for llama-server to start again with.
     with in_use(app.state.settings.gguf):
-        async with _service(app):
-            yield
+        async with _service(app) as state:
+            yield state
 
 
 @asynccontextmanager
-async def _service(app: FastAPI) -> AsyncIterator[None]:
+async def _service(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     settings: Settings = app.state.settings
+    asyncio.get_running_loop().set_exception_handler(shortage)
     projector = Projector.load(settings.projector_path)
     limits = Limits(settings.max_query_tokens, settings.max_document_tokens)
     url, key = settings.server_url, settings.llama_server_api_key
@@ -110,9 +113,10 @@ async def _service(app: FastAPI) -> AsyncIterator[None]:
         readout = await _connect_readout(settings, server, tokens)
         reranker = await Reranker.connect(server, readout, projector, tokens, limits)
         places = (await server.props()).total_slots + settings.queue_limit
-        admission = Admission(places, _LARGEST_BODIES * settings.max_body_bytes)
+        memory = _LARGEST_BODIES * settings.max_body_bytes
+        admission = Admission(places, memory)
         app.state.service = Service(settings, server, reranker, admission)
-        yield
+        yield {"answer_seconds": settings.body_timeout_seconds, "answer_bytes": memory}
 
 
 async def _connect_readout(

@@ -175,7 +175,8 @@ class Settings:
         Rule(values.seconds(), "longest that one request may take, its body and its wait included"),
     ] = 300.0
     body_timeout_seconds: Annotated[
-        float, Rule(values.seconds(), "longest that a request's body may take to arrive")
+        float,
+        Rule(values.seconds(), "longest that a body may take to arrive, an answer to be read"),
     ] = 30.0
     drain_seconds: Annotated[
         float, Rule(values.seconds(0), "how long requests in the model may go on after TERM")

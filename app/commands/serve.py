@@ -43,7 +43,7 @@ def serve(
     # Imported here, so that the other commands start without.
     import uvicorn
 
-    from app.connections import Protocol
+    from app.connections import BACKLOG, Protocol
     from app.main import create_app
     from app.server import Server
 
@@ -57,6 +57,7 @@ def serve(
         # Else WEB_CONCURRENCY, which hosting platforms set, starts fronts that share the slots.
         workers=1,
         http=Protocol,
+        backlog=BACKLOG,
         server_header=False,
         access_log=False,
         forwarded_allow_ips=settings.forwarded_allow_ips,

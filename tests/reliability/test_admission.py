@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import select
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from app.admission import Admission, Busy
 from tests.reliability.raw_client import answer, connect, send
-from tests.running import EXACT, Service, wait_until
+from tests.running import EXACT, ROOT, Service, wait_until
 
 BODY = {"query": "soup?", "documents": ["noon", "two"]}
 
@@ -194,8 +195,77 @@ def test_memory_is_bounded_before_requests_are_whole(roomy: Service) -> None:
         clients = [stack.enter_context(closing(connect(roomy))) for _ in range(200)]
         with ThreadPoolExecutor(20) as senders:
             list(senders.map(lambda client: send(client, body, len(body) + 1), clients))
-        # Of one slot and a queue of 64, the bodies of four fit.
-        wait_until(lambda: len(select.select(clients, [], [], 0)[0]) >= 196)
+        # Of one slot and a queue of 64, the bodies of five fit.
+        wait_until(lambda: len(select.select(clients, [], [], 0)[0]) >= 195)
         assert front.memory_info().rss < before + 50e6
 
     wait_until(lambda: roomy.rerank(**BODY).status_code == 200)
+
+
+def slow_reader(service: Service) -> socket.socket:
+    """A connection whose answers stay with the service until they are read."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.settimeout(30)
+    client.connect(("127.0.0.1", service.port))
+    return client
+
+
+def connected(service: Service, clients: Iterable[socket.socket]) -> int:
+    """How many of `clients` the service holds a connection to."""
+    ports = {client.getsockname()[1] for client in clients}
+    front = service.front.net_connections("tcp")
+    return len(ports & {connection.raddr.port for connection in front if connection.raddr})
+
+
+def test_client_that_does_not_read_is_cut_off(narrow: Service) -> None:
+    requests = 30 * b"GET /page/words.js HTTP/1.1\r\nHost: a\r\n\r\n"
+    with closing(slow_reader(narrow)) as silent, closing(connect(narrow)) as reading:
+        silent.sendall(requests)
+        reading.sendall(requests)
+        words, read = (ROOT / "app/page/words.js").read_bytes(), b""
+        while read.count(words) < 30:
+            read += reading.recv(1_000_000)
+        wait_until(lambda: connected(narrow, [silent]) == 0)
+
+
+def test_answers_that_nobody_reads_are_bounded_together(roomy: Service) -> None:
+    """40 answers of a megabyte each, of which the memory for bodies holds five."""
+    front = roomy.front
+    body = {
+        "query": "soup?",
+        "documents": ["soup " * 180_000],
+        "max_tokens_per_doc": 8,
+        "return_documents": True,
+    }
+    assert len(roomy.rerank(**body).content) > 900_000
+    before = front.memory_info().rss
+    with ExitStack() as stack:
+        clients = []
+        for _ in range(40):
+            clients.append(stack.enter_context(closing(slow_reader(roomy))))
+            send(clients[-1], json.dumps(body).encode())
+            wait_until(lambda: roomy.metric("requests_in_flight") == 1)
+        # The system's own buffers hold a part of each.
+        assert connected(roomy, clients) < 30
+        assert front.memory_info().rss < before + 20e6
+        # The latest one is there to be read.
+        assert len(answer(clients[-1]).read()) > 900_000
+
+
+def test_few_file_descriptors_are_told_once(roomy: Service) -> None:
+    front = roomy.front
+    soft, hard = front.rlimit(psutil.RLIMIT_NOFILE)
+    told = "too many connections"
+    before = roomy.output.count("\n")
+    with ExitStack() as stack:
+        front.rlimit(psutil.RLIMIT_NOFILE, (front.num_fds() + 40, hard))
+        stack.callback(front.rlimit, psutil.RLIMIT_NOFILE, (soft, hard))
+        clients = [stack.enter_context(closing(connect(roomy))) for _ in range(80)]
+        wait_until(lambda: told in roomy.output)
+        # Others wait no longer than the keep-alive time of those that never ask.
+        wait_until(lambda: connected(roomy, clients) == 0)
+        assert roomy.rerank(**BODY).status_code == 200
+
+    assert roomy.output.count(told) == 1
+    assert roomy.output.count("\n") - before < 10
