@@ -22,7 +22,7 @@ class Busy(HTTPException):
 
 
 class Admission:
-    """Gives out `max_requests` places, whose bodies together may take `max_body_bytes`."""
+    """Gives out `max_requests` places; their bodies may take `max_body_bytes` of memory in all."""
 
     def __init__(self, max_requests: int, max_body_bytes: int) -> None:
         self.max_requests = max_requests
@@ -70,6 +70,6 @@ class Place:
         self.body_bytes = 0
 
     def grow(self, size: int) -> None:
-        """Count `size` bytes of the body that came in; raises `Busy` if there are too many."""
+        """Count `size` bytes more, or less, of memory; raises `Busy` if there are too many."""
         self.body_bytes += size
         self._admission.check_body_bytes()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, get_args
 
 import anyio
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
 from app.admission import Place
 from app.disconnect import ClientLeft
 from app.drain import DrainedRoute
 from app.errors import Problem, TooLarge
+from app.excerpt import Excerpt, size
 from app.service import Service
 from app.settings import Settings
 
@@ -23,23 +26,37 @@ from app.settings import Settings
 _LARGE_BODY_BYTES = 128 * 1024
 # Their names in the dialects.
 _DOCUMENTS = ("documents", "texts")
+# Parsing holds the interpreter's lock: two at a time would hold up the event loop twice as long.
+_parsing = ThreadPoolExecutor(1, "parsing")
 
 
 class JSONRequest(Request):
     """A request that refuses bodies which are too large or too slow, and parses JSON in a thread.
 
-    `parsed` is the body once it has been read. `place` is where its bytes count.
+    `parsed` is what `excerpt` finds in the body once it has been read. `place` is where its memory
+    counts.
     """
 
     parsed: Any = None
     place: Place
+    excerpt: Excerpt
+    _content: bytes | None = None
 
     async def body(self) -> bytes:
-        """The whole body; raises 408 if it takes too long, `ClientLeft`, or as `stream` does."""
+        """Whether there is a body: its first byte, once it is there as a whole.
+
+        Raises 408 if it takes too long, `ClientLeft`, or as `stream` does.
+        """
+        # FastAPI keeps what it gets until the answer is out.
+        if self._content is None:
+            self._content = await self._read()
+        return self._content[:1]
+
+    async def _read(self) -> bytes:
         settings: Settings = self.app.state.settings
         try:
             with anyio.fail_after(settings.body_timeout_seconds):
-                return await super().body()
+                return b"".join([chunk async for chunk in self.stream()])
         except TimeoutError as error:
             detail = (
                 f"the body did not arrive within {settings.body_timeout_seconds:g} s "
@@ -63,13 +80,16 @@ class JSONRequest(Request):
 
     async def json(self) -> Any:
         """The parsed body; raises `json.JSONDecodeError` however it is malformed, or `TooLarge`."""
-        body = await self.body()
-        if len(body) < _LARGE_BODY_BYTES:
-            self.parsed = _parse(body)
+        await self.body()
+        content, self._content = self._content or b"", b""
+        if len(content) < _LARGE_BODY_BYTES:
+            self.parsed = self.excerpt.of(content)
         else:
-            self.parsed = await asyncio.to_thread(_parse, body)
-        # Not later: to validate a large body's millions of documents would take seconds.
+            loop = asyncio.get_running_loop()
+            self.parsed = await loop.run_in_executor(_parsing, self.excerpt.of, content)
         _check_count(self.parsed, self.app.state.settings.max_documents)
+        # Texts take up to four times the memory of their bytes, what was passed over none.
+        self.place.grow(size(self.parsed) - len(content))
         return self.parsed
 
 
@@ -88,10 +108,12 @@ class JSONRoute(DrainedRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the handler."""
         handler = super().get_route_handler()
+        fields = _fields(self.body_field.field_info.annotation if self.body_field else None)
 
         async def handle(request: Request) -> Response:
             http = JSONRequest(request.scope, request.receive)
             service: Service = request.app.state.service
+            http.excerpt = _excerpt(fields, service.settings.max_documents)
             deadline = anyio.fail_after(service.settings.timeout_seconds)
             try:
                 with service.admission.admit() as http.place, deadline:
@@ -102,6 +124,18 @@ class JSONRoute(DrainedRoute):
                 return JSONResponse(body, problem.status, problem.headers)
 
         return handle
+
+
+@cache
+def _excerpt(fields: frozenset[str], limit: int) -> Excerpt:
+    return Excerpt(fields, limit)
+
+
+def _fields(annotation: Any) -> frozenset[str]:
+    """Names of the fields of a model, or of all models in a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return frozenset(annotation.model_fields)
+    return frozenset[str]().union(*map(_fields, get_args(annotation)))
 
 
 def _check_size(size: int, limit: int) -> None:
@@ -117,19 +151,6 @@ def _check_count(parsed: Any, limit: int) -> None:
         documents = parsed.get(name) if isinstance(parsed, dict) else None
         if isinstance(documents, list) and len(documents) > limit:
             raise TooLarge(
-                f"{len(documents):,} documents in one request; at most {limit:,} "
-                "(RERANKER_MAX_DOCUMENTS), so send them in several requests"
+                f"more than {limit:,} documents in one request (RERANKER_MAX_DOCUMENTS); "
+                "send them in several requests"
             )
-
-
-def _parse(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except json.JSONDecodeError:
-        raise
-    except UnicodeDecodeError as error:
-        raise json.JSONDecodeError("not UTF-8", "", error.start) from error
-    except RecursionError as error:
-        raise json.JSONDecodeError("nested too deeply", "", 0) from error
-    except ValueError as error:
-        raise json.JSONDecodeError("a number has too many digits", "", 0) from error

@@ -33,8 +33,8 @@ from models.readout import Readout
 from models.rerank import Limits, Reranker
 from models.whole_file import in_use
 
-# Bodies of requests under way, in units of the largest one.
-_LARGEST_BODIES = 4
+# Memory of bodies under way, in units of the largest one, whose texts may take four of them.
+_LARGEST_BODIES = 5
 
 # The logger whose lines uvicorn prints.
 _log = logging.getLogger("uvicorn.error")

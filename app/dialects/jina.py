@@ -14,6 +14,7 @@ from app.body import JSONRequest, JSONRoute
 from app.dialects.fields import Query, String, Texts, Tokens, TopN
 from app.errors import Problem, error_responses
 from app.service import RankingRequest, ServiceDependency, best_first
+from models.projector import Vectors
 
 
 class Route(JSONRoute):
@@ -39,6 +40,7 @@ class Error(BaseModel):
 router = APIRouter(route_class=Route, tags=["rerank"], responses=error_responses(Error))
 
 _MOST_RANK_FIELDS = 16
+_NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 
 class RerankRequest(BaseModel):
@@ -184,8 +186,14 @@ async def rerank(
     if not request.return_embeddings:
         return answer
     body = answer.model_dump(exclude_unset=True)
-    for result in body["results"]:
-        result["embedding"] = ranking.vectors[result["index"]]
     # Thousands of floats: too many for pydantic and for the event loop.
-    content = await asyncio.to_thread(orjson.dumps, body, option=orjson.OPT_SERIALIZE_NUMPY)
+    content = await asyncio.to_thread(_with_vectors, body, ranking.vectors)
     return Response(content, media_type="application/json")
+
+
+def _with_vectors(body: dict[str, Any], vectors: Vectors) -> bytes:
+    for result in body["results"]:
+        vector = vectors[result["index"]]
+        # One by one: orjson holds the interpreter's lock, and so the event loop, for a whole call.
+        result["embedding"] = orjson.Fragment(orjson.dumps(vector, option=_NUMPY))
+    return orjson.dumps(body)
