@@ -81,7 +81,8 @@ class Observe:
                 "reused_tokens": ranking.reused_tokens,
             }
             line |= {name: round(value, 4) for name, value in ranking.timings.items()}
-        level = logging.DEBUG if route in _QUIET and status in (200, 304) else logging.INFO
+        is_quiet = route in _QUIET or scope["method"] == "OPTIONS"
+        level = logging.DEBUG if is_quiet and status in (200, 204, 304) else logging.INFO
         _log.log(level, "%s", orjson.dumps(line).decode())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import FOREIGN_HOST
-from tests.playground.visit import Visit
-from tests.running import EXACT, Service
+from tests.playground.visit import DOCUMENTS, Visit
+from tests.reverse_proxy import nginx
+from tests.running import EXACT, Service, wait_until
 
 KEY = "sesame"
 ROOT = "/search/ranker"
@@ -106,3 +108,45 @@ def test_description_names_the_key_where_one_is_set(service: Service, locked: Se
 def test_nothing_else_is_open(locked: Service, path: str) -> None:
     assert httpx.get(locked.url + path).status_code in (401, 404)
     assert httpx.get(locked.url + path, headers=AUTHORIZED).status_code == 404
+
+
+@pytest.mark.parametrize("target_path", ["/", f"{ROOT}/"], ids=["taken away", "left"])
+def test_behind_a_proxy(
+    browser: Browser, locked: Service, tmp_path: Path, target_path: str
+) -> None:
+    with nginx(tmp_path, ROOT, locked.url + target_path) as proxy:
+        shown = f"{proxy}{ROOT}"
+        visit = Visit(browser.new_page(), shown)
+        visit.fill()
+        visit.rank()
+        visit.page.get_by_label("API key").fill(KEY)
+        visit.rank()
+        expect(visit.page.locator("ol .text")).to_have_count(len(DOCUMENTS))
+        visit.page.get_by_role("link", name="Description of the API").click()
+        authorize(visit.page, KEY)
+        assert execute(visit.page, "rerank-rerank_rerank_post").startswith("200")
+        visit.page.close()
+        # The first one asked for a key.
+        assert [line for line in visit.complaints if "401" not in line] == []
+        assert all(url.startswith(f"{shown}/") for url in visit.requests[1:])
+
+        body = {"query": "soup?", "documents": ["noon"]}
+        for path in ("/rerank", "//rerank", "/rerank/", "/v1/rerank"):
+            posted = httpx.post(shown + path, json=body, headers=AUTHORIZED)
+            assert (posted.status_code, len(posted.json()["results"])) == (200, 1)
+        client = {"X-Request-ID": f"forwarded-{len(target_path)}", "X-Forwarded-For": "203.0.113.7"}
+        httpx.get(f"{shown}/v1/models", headers=AUTHORIZED | client).raise_for_status()
+
+    wait_until(lambda: client["X-Request-ID"] in locked.output)
+    (line,) = [line for line in locked.output.splitlines() if client["X-Request-ID"] in line]
+    assert json.loads(line)["client"] == "203.0.113.7"
+
+
+def test_only_proxies_of_the_setting_are_believed(model: Path, exact_gguf: Path) -> None:
+    settings = {"RERANKER_FORWARDED_ALLOW_IPS": "192.0.2.0/24", **EXACT}
+    with Service(model, RERANKER_GGUF=str(exact_gguf), **settings) as service:
+        httpx.get(f"{service.url}/info", headers={"X-Forwarded-For": "203.0.113.7"})
+        wait_until(lambda: '"/info"' in service.output)
+
+    (line,) = [line for line in service.output.splitlines() if '"/info"' in line]
+    assert json.loads(line)["client"] == "127.0.0.1"
