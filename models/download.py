@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import get_hf_file_metadata, http_get
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+from models.access import explain, require_writable
 from models.ending import end_on_term
 from models.files import find_gguf, is_quant
 from models.gguf_header import GGUFError, read_header
@@ -85,6 +86,7 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
     folder = weights / model
     if _present(folder, quant):
         return folder
+    require_writable(folder)
     repository = REPOSITORIES[model]
     try:
         _fetch(repository, quant, folder)
@@ -137,7 +139,6 @@ def _check_format(path: Path, name: str) -> None:
 def _fetch(repository: str, quant: str, folder: Path) -> None:
     files = _list_files(repository)
     wanted = [_find_gguf(files, quant), _find_projector(files)]
-    folder.mkdir(parents=True, exist_ok=True)
     missing = [_with_what_its_server_tells(f) for f in wanted if not _is_whole(folder / f.name)]
     for file in missing:
         _remove_leftovers(file, folder)
@@ -302,7 +303,9 @@ def main() -> None:
     end_on_term()
     try:
         folder = download(arguments.model, arguments.quant)
-    except (DownloadError, OSError) as error:
+    except OSError as error:
+        sys.exit(f"models.download: {explain(error)}")
+    except DownloadError as error:
         sys.exit(f"models.download: {error}")
     except KeyboardInterrupt:
         sys.exit("\nmodels.download: interrupted; run it again to continue")

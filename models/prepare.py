@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import re
 import shutil
 import struct
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from models import digest
+from models.access import explain, require_writable
 from models.ending import end_on_term
 from models.files import PREPARED
 from models.gguf_header import KINDS, GGUFError, GGUFHeader, Tensor, align, read_header
@@ -87,7 +87,7 @@ def prepare(source: Path, target: Path, head_type: str = "F16", force: bool = Fa
     if target.exists() and target.samefile(source):
         raise PrepareError(f"{target} is the source itself; write elsewhere")
     _check_unprepared(source, force)
-    _check_folder(target.parent)
+    require_writable(target.parent)
     content = _Source.read(source)
     with unfinished(target.with_name(target.name + ".part"), keep=False) as output:
         _write(output, content, head_type)
@@ -134,7 +134,7 @@ class _Source:
 def _make_copy(source: _Source) -> Path:
     _check_unprepared(source.path, force=False)
     folder, stem = source.path.parent, source.path.stem
-    _check_folder(folder)
+    require_writable(folder)
     with unfinished(folder / f"{stem}.{source.sha256[:_DIGITS]}.part", keep=False) as output:
         # Another process may have made it while this one waited.
         copy = _find_copy(source)
@@ -320,14 +320,6 @@ def _string(text: str) -> bytes:
     return struct.pack("<Q", len(text.encode())) + text.encode()
 
 
-def _check_folder(folder: Path) -> None:
-    if not os.access(folder, os.W_OK):
-        raise PrepareError(
-            f"{folder} cannot be written; make it writable, or write elsewhere: "
-            "python -m models.prepare IN.gguf OUT.gguf"
-        )
-
-
 def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -353,7 +345,9 @@ def main() -> None:
             prepare(source, target, arguments.head_type, arguments.force)
         else:
             target = prepared(source)
-    except (GGUFError, PrepareError, OSError) as error:
+    except OSError as error:
+        sys.exit(f"models.prepare: {explain(error)}")
+    except (GGUFError, PrepareError) as error:
         sys.exit(f"models.prepare: {error}")
     except KeyboardInterrupt:
         sys.exit("\nmodels.prepare: interrupted; run it again")

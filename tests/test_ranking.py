@@ -71,12 +71,36 @@ def test_the_meeting_comes_before_the_stew(demo: Service) -> None:
     assert order(demo, "내일 회의 일정", [meeting, stew]) == [0, 1]
 
 
+@pytest.fixture(scope="module")
+def in_languages(demo: Service) -> dict[str, list[float]]:
+    """nDCG@10 of each language's queries."""
+    return {
+        language: [
+            ndcg(order(demo, query, texts["documents"]), relevant)
+            for query, relevant in texts["queries"]
+        ]
+        for language, texts in LANGUAGES.items()
+    }
+
+
 @pytest.mark.parametrize("language", sorted(LANGUAGES))
-def test_sentences_are_found_in_each_language(demo: Service, language: str) -> None:
-    documents, queries = LANGUAGES[language]["documents"], LANGUAGES[language]["queries"]
-    assert len(documents) == 20
-    found = [ndcg(order(demo, query, documents), relevant) for query, relevant in queries]
-    assert mean(found) >= 2 * RANDOM_NDCG
+def test_sentences_are_found_in_each_language(
+    in_languages: dict[str, list[float]], language: str
+) -> None:
+    assert len(LANGUAGES[language]["documents"]) == 20
+    assert mean(in_languages[language]) >= 2 * RANDOM_NDCG
+
+
+def test_sentences_are_found_better_than_by_bm25(in_languages: dict[str, list[float]]) -> None:
+    found = [value for values in in_languages.values() for value in values]
+    bm25 = [
+        ndcg(bm25_order(query, texts["documents"]), relevant)
+        for texts in LANGUAGES.values()
+        for query, relevant in texts["queries"]
+    ]
+    assert mean(found) > mean(bm25) + 0.05
+    stated = RESULTS["sentences, ten languages"]["model"]["ndcg"]
+    assert mean(found) == pytest.approx(stated, abs=0.02)
 
 
 def test_held_out_descriptions_are_ranked_as_well_as_the_card_says(
@@ -87,16 +111,6 @@ def test_held_out_descriptions_are_ranked_as_well_as_the_card_says(
     # The card's figure is of more lists; these are a sample of them.
     stated = RESULTS["package descriptions, en"]["model"]["ndcg"]
     assert mean(found) == pytest.approx(stated, abs=0.05)
-
-
-def test_held_out_descriptions_are_ranked_better_than_by_bm25(rankings: list[list[int]]) -> None:
-    pairs = zip(rankings, HELD_OUT, strict=True)
-    found = [ndcg(ranking, list_["relevant"]) for ranking, list_ in pairs]
-    bm25 = [
-        ndcg(bm25_order(list_["query"], list_["documents"]), list_["relevant"])
-        for list_ in HELD_OUT
-    ]
-    assert mean(found) > mean(bm25) > RANDOM_NDCG
 
 
 def test_the_order_of_candidates_does_not_matter(demo: Service, rankings: list[list[int]]) -> None:

@@ -21,8 +21,8 @@ NETWORK = "reranker-test"
 FILES = ("docker-compose.yml", "docker-compose.cpu.yml", "tests/container/compose.yml")
 
 
-def docker(*arguments: str, **variables: str) -> str:
-    """Run the Docker client in the project's root and return what it prints."""
+def docker(*arguments: str, stderr: bool = False, **variables: str) -> str:
+    """Run the Docker client in the project's root; what it prints, with standard error if asked."""
     done = subprocess.run(
         ["docker", *arguments],
         cwd=ROOT,
@@ -31,7 +31,7 @@ def docker(*arguments: str, **variables: str) -> str:
         text=True,
     )
     assert done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return done.stdout + done.stderr if stderr else done.stdout
 
 
 def build(tag: str, *options: str) -> list[str]:
