@@ -120,6 +120,8 @@ class ConstantReadout:
     def __init__(self, value: float) -> None:
         self._value = value
 
+    async def check(self) -> None: ...
+
     async def read(
         self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
     ) -> Reading:
