@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import math
 import pickle
 from pathlib import Path
@@ -7,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors import TensorSpec, serialize_file
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 from models.projector import Projector, ProjectorError, cosine
 
@@ -49,6 +52,18 @@ def test_bfloat16(tmp_path: Path) -> None:
         ({"0.weight": FIRST, "2.weight": np.ones((2, 3), np.float32)}, "do not follow each other"),
         ({"0.weight": FIRST, "2.weight": SECOND.astype(np.float16)}, "F16, not F32 or BF16"),
         ({"0.weight": FIRST * np.float32(np.nan), "2.weight": SECOND}, "not finite"),
+        ({"0.weight": FIRST, "2.weight": np.full_like(SECOND, np.inf)}, "not finite"),
+        ({"0.weight": FIRST * 0, "2.weight": SECOND}, "is damaged"),
+        ({"0.weight": FIRST, "2.weight": SECOND * 0}, "is damaged"),
+        ({"0.weight": FIRST * np.float32(1e38), "2.weight": SECOND}, "is damaged"),
+        ({"0.weight": FIRST, "2.weight": SECOND * np.float32(1e30)}, "is damaged"),
+        ({"0.weight": FIRST * np.float32(1e-30), "2.weight": SECOND}, "is damaged"),
+        ({"0.weight": FIRST[:0], "2.weight": SECOND[:, :0]}, "is damaged"),
+        ({"0.weight": FIRST[:, :0], "2.weight": SECOND}, "is damaged"),
+        ({"0.weight": FIRST, "2.weight": SECOND[:0]}, "is damaged"),
+        ({"0.weight": FIRST[0], "2.weight": SECOND}, "do not follow each other"),
+        ({"0.weight": FIRST}, "not projector.0.weight"),
+        ({}, "not projector.0.weight"),
     ],
 )
 def test_unusable_file(tmp_path: Path, tensors: dict[str, Any], message: str) -> None:
@@ -66,6 +81,43 @@ def test_truncated_file(tmp_path: Path) -> None:
 
     with pytest.raises(ProjectorError, match="not a readable safetensors file"):
         Projector.load(path)
+
+
+WHOLE = save({"0.weight": FIRST, "2.weight": SECOND})
+
+
+@given(
+    position=st.integers(0, len(WHOLE)),
+    new=st.binary(max_size=12),
+    kept=st.integers(0, len(WHOLE)) | st.none(),
+)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_changed_bytes_are_one_sentence_or_a_projector(
+    tmp_path: Path, position: int, new: bytes, kept: int | None
+) -> None:
+    path = tmp_path / "projector.safetensors"
+    path.write_bytes((WHOLE[:position] + new + WHOLE[position + len(new) :])[:kept])
+
+    with contextlib.suppress(ProjectorError):
+        projector = Projector.load(path)
+        assert np.isfinite(projector(np.ones((1, projector.hidden_size), np.float32))).all()
+
+
+@pytest.mark.parametrize("path", [Path("/dev/zero"), Path("/")])
+def test_what_is_no_file(path: Path) -> None:
+    with pytest.raises(ProjectorError, match="is no file"):
+        Projector.load(path)
+
+
+@pytest.mark.parametrize("scale", [2**-60, 2**-20, 1, 2**20, 2**100])
+def test_cosine_knows_no_scale(scale: float) -> None:
+    vectors = np.array([[3, 4], [-1, 1]], np.float32)
+    other = np.array([4, 3], np.float32)
+
+    scaled = cosine(vectors * np.float32(scale), other * np.float32(scale))
+
+    np.testing.assert_array_equal(scaled, cosine(vectors, other))
+    np.testing.assert_allclose(scaled, [24 / 25, -1 / math.sqrt(50)], rtol=1e-6)
 
 
 def test_pickle_is_not_loaded(tmp_path: Path) -> None:
