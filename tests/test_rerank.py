@@ -16,7 +16,7 @@ from models.prepare import head_scale
 from models.projector import Projector
 from models.prompt import SpecialTokens
 from models.readout import OnTurn, Reading, no_matter
-from models.rerank import Limits, Reranker
+from models.rerank import ConfigurationError, Limits, Reranker
 from tests.running import Service
 
 
@@ -104,3 +104,29 @@ async def test_short_texts_are_tokenized_once(
         await reranker.rerank("soup", documents)
 
         assert server.calls == calls
+
+
+class ConstantReadout:
+    """A readout of a model whose states are all the same number."""
+
+    hidden_size, max_tokens, waiting = 64, 4096, 0
+
+    def __init__(self, value: float) -> None:
+        self._value = value
+
+    async def read(
+        self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
+    ) -> Reading:
+        return Reading(np.full((len(positions), self.hidden_size), self._value, np.float32))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("value", [0.0, 3e38, float("nan")])
+async def test_scores_that_would_be_none_are_refused_at_the_start(
+    model: Path, value: float
+) -> None:
+    projector = Projector.load(model / "projector.safetensors")
+    tokens = SpecialTokens(0, 1, 2, 3)
+    async with LlamaServer("http://127.0.0.1:9", timeout_seconds=1) as server:
+        with pytest.raises(ConfigurationError, match="every score would be 0 or no number"):
+            await Reranker.connect(server, ConstantReadout(value), projector, tokens, Limits())
