@@ -22,7 +22,7 @@ _SHOWN = 100
 
 _FOLDER = "RERANKER_FOLDER"
 # Read by others than the service: applications' clients, and llama-server itself.
-_OF_OTHERS = frozenset(
+OF_OTHERS = frozenset(
     {
         "RERANKER_URL",
         "LLAMA_SERVER_CHILD_MODE",
@@ -92,7 +92,8 @@ class Settings:
         str | None,
         Rule(
             values.name("Q8_0"),
-            "which GGUF: `BF16`, `Q8_0`, `Q4_K_M`, …",
+            "which GGUF: `BF16`, `Q8_0`, `Q4_K_M`, …, the last part of its name; case is no "
+            "difference",
             shown="the newest file, or `Q8_0` to download",
         ),
     ] = None
@@ -112,8 +113,9 @@ class Settings:
         str,
         Rule(
             values.host,
-            "address to listen on; `::` is all addresses, of IPv6 and IPv4",
-            shown="`127.0.0.1`; every address in the image",
+            "address to listen on; `::` is every address, of IPv4 too. Compose publishes the port "
+            "there",
+            shown="`127.0.0.1`; `::` in the image",
         ),
     ] = "127.0.0.1"
     port: Annotated[
@@ -126,7 +128,11 @@ class Settings:
     ] = 7998
     root_path: Annotated[
         str,
-        Rule(values.root_path, "path below which a proxy shows the service, such as `/reranker`"),
+        Rule(
+            values.root_path,
+            "path below which a proxy shows the service, such as `/reranker`; the proxy may take "
+            "it away or leave it",
+        ),
     ] = ""
     forwarded_allow_ips: Annotated[
         str,
@@ -163,7 +169,7 @@ class Settings:
         int,
         Rule(
             values.whole(0),
-            "requests that may wait beside those that llama-server works on; more are refused",
+            "requests that may wait beside those that llama-server works on; more get 429",
         ),
     ] = 64
     timeout_seconds: Annotated[
@@ -382,7 +388,7 @@ def _unknown(given: Mapping[str, str]) -> Iterator[str]:
     for variable, text in sorted(given.items()):
         upper = variable.upper()
         if (
-            variable in _VARIABLES | _OF_OTHERS
+            variable in _VARIABLES | OF_OTHERS
             or not upper.startswith(("RERANKER_", "LLAMA_SERVER_"))
             or _SERVICE_LINK.fullmatch(upper)
             or _LINKED.fullmatch(text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.keys import RequireKey
-from app.settings import RULES, Settings, SettingsError
-from tests.running import run_app
+from app.settings import OF_OTHERS, RULES, Settings, SettingsError
+from app.settings_page import updated
+from tests.running import ROOT, run_app
 
 
 def problems(**variables: str) -> list[str]:
@@ -295,3 +298,47 @@ async def test_keys_of_other_letters(key: str, encoding: str) -> None:
     await RequireKey(app, [key])(scope, ignore, ignore)
 
     assert bool(opened) == bool(sent)
+
+
+def test_table_is_that_of_the_rules() -> None:
+    page = (ROOT / "docs/settings.md").read_text()
+    assert page == updated(page), "run: python -m app.settings_page"
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("README.md", ".env.example", "Dockerfile", "docker-compose.yml", "systemd"),
+        *("docs", "start.sh", "app", "models", "deploy", "bench"),
+    ],
+)
+def test_every_variable_that_is_named_is_one(file: str) -> None:
+    names = subprocess.check_output(
+        ["git", "grep", "-ohE", r"\b(RERANKER|LLAMA_SERVER)_[A-Z_]*[A-Z]\b", file],
+        cwd=ROOT,
+        text=True,
+    )
+    known = (
+        {"RERANKER_FOLDER", "RERANKER_SERVICE_HOST"}
+        | OF_OTHERS
+        | {variable for _, variable, _ in RULES}
+    )
+
+    assert {name for name in names.split() if not name.startswith("RERANKER_PORT_")} <= known
+
+
+def test_example_of_a_file_of_variables() -> None:
+    """All of it, as a shell reads it and as `docker run` does."""
+    path = ROOT / ".env.example"
+    lines = path.read_text().splitlines()
+    settings = [line.removeprefix("#") for line in lines if re.match("#?[A-Z_]+=", line)]
+    shell = subprocess.check_output(
+        ["env", "-i", "bash", "-c", "set -a; . /dev/stdin; exec env"],
+        input="\n".join(settings),
+        text=True,
+    )
+
+    read = dict(line.split("=", 1) for line in shell.splitlines())
+
+    assert read.items() >= dict(line.split("=", 1) for line in settings).items()
+    Settings.load(read)
