@@ -63,7 +63,7 @@ class Readout:
     async def running(self) -> AsyncIterator[None]:
         """Start start.sh."""
         with Service(self._folder, **self._variables) as self._service:
-            async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS) as self._client:
+            async with httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False) as self._client:
                 yield
 
     async def answer(self, request: Request) -> int:

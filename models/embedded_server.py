@@ -93,11 +93,12 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     for option in OPTIONS:
         value = os.environ.get(option.variable, option.default)
         if option.convert is _switch:
-            parser.add_argument(
-                *option.flags, dest=option.variable, action="store_const", const="1", default=value
-            )
+            switch: dict[str, Any] = {"action": "store_const", "const": "1"}
         else:
-            parser.add_argument(*option.flags, dest=option.variable, default=value)
+            switch = {}
+        # As llama-server's own help names them.
+        told = f"(env: {option.variable})"
+        parser.add_argument(*option.flags, dest=option.variable, default=value, help=told, **switch)
     return parser.parse_args(arguments)
 
 

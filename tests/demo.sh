@@ -2,7 +2,9 @@
 # Serves the demo model in the foreground and, once it is up, prints a request to try.
 set -euo pipefail
 
-url=http://127.0.0.1:${RERANKER_PORT:-7998}
+port=${RERANKER_PORT:-7998}
+# It may have an address in front.
+url=http://127.0.0.1:${port##*:}
 
 announce() {
   until curl -fs -o /dev/null "$url/health"; do

@@ -367,3 +367,12 @@ def test_log_folder(tmp_path: Path) -> None:
         assert found.state == "problem"
         assert f"RERANKER_LOG_DIR={bad}" in found.detail
     assert sorted(tmp_path.iterdir()) == [file, folder]
+
+
+def test_option_that_llama_server_does_not_know(stopped: Service) -> None:
+    wrong = {"LLAMA_ARG_CTXSIZE": "8192", "LLAMA_ARG_THREADS": "1"}
+    status, report = doctor(stopped, **wrong)
+
+    assert status == 1
+    assert "does not know LLAMA_ARG_CTXSIZE (did you mean LLAMA_ARG_CTX_SIZE?)" in report
+    assert "THREADS" not in report

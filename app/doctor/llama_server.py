@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
+import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 from app.doctor.finding import Finding, ok, problem
 from app.doctor.plan import EMBEDDED, Plan
@@ -46,7 +49,21 @@ def check_llama_server(plan: Plan) -> Finding:
     unknown = ", ".join(flag for flag in flags if not re.search(rf"{flag}\b", known))
     if unknown:
         return problem(subject, f"{version} does not know {unknown}", "install a newer llama.cpp")
+    ignored = list(_ignored(known))
+    if ignored:
+        told = f"{version} does not know {', '.join(ignored)}"
+        return problem(subject, told, "correct the variables, or unset them")
     return ok(subject, version)
+
+
+def _ignored(known: str) -> Iterator[str]:
+    """Options that are set and do not stand in the help of llama-server, which ignores them."""
+    variables = set(re.findall(r"\bLLAMA_ARG_\w+", known))
+    for name in sorted(os.environ) if variables else ():
+        # Whatever can be switched has a second variable that switches it off.
+        if name.startswith("LLAMA_ARG_") and name.replace("ARG_NO_", "ARG_", 1) not in variables:
+            meant = difflib.get_close_matches(name, variables, n=1)
+            yield name + (f" (did you mean {meant[0]}?)" if meant else "")
 
 
 def output(command: list[str], argument: str) -> str:
