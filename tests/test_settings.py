@@ -319,7 +319,7 @@ def test_every_variable_that_is_named_is_one(file: str) -> None:
         text=True,
     )
     known = (
-        {"RERANKER_FOLDER", "RERANKER_SERVICE_HOST"}
+        {"RERANKER_FOLDER", "RERANKER_SERVICE_HOST", "RERANKER_API_KEY_NAME"}
         | OF_OTHERS
         | {variable for _, variable, _ in RULES}
     )
