@@ -92,7 +92,8 @@ class Settings:
         str | None,
         Rule(
             values.name("Q8_0"),
-            "which GGUF: `BF16`, `Q8_0`, `Q4_K_M`, …",
+            "which GGUF: `BF16`, `Q8_0`, `Q4_K_M`, …, the last part of its name; case is no "
+            "difference",
             shown="the newest file, or `Q8_0` to download",
         ),
     ] = None
@@ -112,8 +113,9 @@ class Settings:
         str,
         Rule(
             values.host,
-            "address to listen on; `::` is all addresses, of IPv6 and IPv4",
-            shown="`127.0.0.1`; every address in the image",
+            "address to listen on; `::` is every address, of IPv4 too. Compose publishes the port "
+            "there",
+            shown="`127.0.0.1`; `::` in the image",
         ),
     ] = "127.0.0.1"
     port: Annotated[
