@@ -31,6 +31,7 @@ WORKDIR /srv/reranker
 RUN install -d -o reranker -g reranker weights /var/log/reranker
 COPY --from=packages /srv/reranker/.venv .venv
 COPY LICENSE start.sh ./
+COPY sidecar sidecar
 COPY models models
 COPY app app
 USER 10001

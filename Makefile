@@ -17,7 +17,7 @@ test: test-packages $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck start.sh tests/demo.sh tests/container/*.sh tests/packages.sh bench/gpu.sh .ci/run
+	$(BIN)/shellcheck -x start.sh sidecar/*.sh tests/demo.sh tests/container/*.sh tests/packages.sh bench/gpu.sh .ci/run
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/python -m pytest -n logical --dist loadfile $(PYTEST)
 

@@ -7,6 +7,7 @@ import typer
 from app.commands.batch import batch
 from app.commands.doctor import doctor
 from app.commands.evaluate import evaluate
+from app.commands.plan import plan
 from app.commands.rerank import rerank
 from app.commands.serve import serve
 
@@ -23,6 +24,8 @@ cli.command()(rerank)
 cli.command()(batch)
 cli.command()(evaluate)
 cli.command()(doctor)
+# For start.sh alone.
+cli.command(hidden=True)(plan)
 
 if __name__ == "__main__":
     cli()

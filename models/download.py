@@ -30,6 +30,7 @@ from models.projector import Projector, ProjectorError
 from models.whole_file import UnfinishedFile, remove_unused, unfinished
 
 REPOSITORIES = {"jina-reranker-v3": "jinaai/jina-reranker-v3-GGUF"}
+DEFAULT_QUANT = "Q8_0"
 PROJECTOR = "projector.safetensors"
 WEIGHTS = Path("weights")
 
@@ -297,7 +298,7 @@ def main() -> None:
     """Command line of `download`."""
     parser = argparse.ArgumentParser(prog="python -m models.download", description=__doc__)
     parser.add_argument("model", choices=REPOSITORIES)
-    parser.add_argument("--quant", default="Q8_0", help="quantization, such as Q4_K_M (Q8_0)")
+    parser.add_argument("--quant", default=DEFAULT_QUANT, help=f"such as Q4_K_M ({DEFAULT_QUANT})")
     arguments = parser.parse_args()
     end_on_term()
     try:

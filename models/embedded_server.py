@@ -81,6 +81,8 @@ OPTIONS = (
     Option(("--api-key",), "LLAMA_API_KEY", "api_keys", _values),
     Option(("--api-key-file",), "LLAMA_ARG_API_KEY_FILE", "api_keys", _lines),
     Option(("--cors-origins",), "LLAMA_ARG_CORS_ORIGINS", "cors_origins", str),
+    Option(("--slots",), "LLAMA_ARG_ENDPOINT_SLOTS", "endpoint_slots", _switch),
+    Option(("--ui",), "LLAMA_ARG_UI", "ui", _switch),
     Option(("-lv", "--verbosity"), "LLAMA_ARG_LOG_VERBOSITY", "verbosity"),
 )
 
@@ -113,7 +115,11 @@ def _parameters(values: argparse.Namespace) -> xllamacpp.CommonParams:
         for parent in parents:
             target = getattr(target, parent)
         try:
-            setattr(target, name, option.convert(value))
+            converted = option.convert(value)
+            # Keys come from two options, which add to each other.
+            setattr(
+                target, name, [*target.api_keys, *converted] if name == "api_keys" else converted
+            )
         except (KeyError, ValueError):
             sys.exit(f"embedded llama-server: {option.variable} cannot be {value!r}")
     return parameters

@@ -52,6 +52,14 @@ def wait_until(condition: Callable[[], bool], seconds: float = START_UP_SECONDS)
         time.sleep(0.05)
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has waited for yet does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def libfaketime() -> str:
     """Debian's library that sets the clock of a process; skips the test without."""
     libraries = [*Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")]
@@ -197,7 +205,7 @@ class Service:
 
     @property
     def llama_server(self) -> psutil.Process:
-        return self.child("--ctx-size")
+        return self.child("--port")
 
     @property
     def front(self) -> psutil.Process:

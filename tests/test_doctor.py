@@ -66,8 +66,7 @@ def test_nothing_runs_and_nothing_is_wrong(default_service: Service, stopped: Se
     assert f"port {stopped.port} on 127.0.0.1 is free" in report
     assert "hidden size 64" in report
     assert "64 to 32, all values finite" in report
-    command = default_service.llama_server.cmdline()
-    context = int(command[command.index("--ctx-size") + 1])
+    context = int(default_service.llama_server.environ()["LLAMA_ARG_CTX_SIZE"])
     assert f"for {context:,} tokens of context" in report
 
 

@@ -102,12 +102,12 @@ def test_hanging_llama_server_is_one_timeout_for_all_who_wait(model: Path) -> No
 
 
 def test_options_of_the_prefix_readout(service: Service) -> None:
-    command = service.llama_server.cmdline()
+    variables = service.llama_server.environ()
 
-    assert "--embeddings" not in command
-    assert "--ubatch-size" not in command
-    assert command[command.index("--cache-ram") + 1] == "0"
-    assert command[command.index("--parallel") + 1] == "1"
+    assert variables["LLAMA_ARG_EMBEDDINGS"] == "0"
+    assert "LLAMA_ARG_UBATCH" not in variables
+    assert variables["LLAMA_ARG_CACHE_RAM"] == "0"
+    assert variables["LLAMA_ARG_N_PARALLEL"] == "1"
 
 
 def test_gpu_gets_its_name_and_two_slots(model: Path, tmp_path: Path) -> None:
@@ -124,13 +124,13 @@ def test_gpu_gets_its_name_and_two_slots(model: Path, tmp_path: Path) -> None:
         health = httpx.get(f"{service.url}/health").json()
         with service.llama_server_client() as llama_server:
             props = llama_server.get("/props").json()
-        command = service.llama_server.cmdline()
+        variables = service.llama_server.environ()
 
     assert health["device"] == "cuda"
     assert props["total_slots"] == 2
     assert props["default_generation_settings"]["n_ctx"] == 16384
-    assert command[command.index("-ngl") + 1] == "99"
-    assert "--flash-attn" not in command
+    assert variables["LLAMA_ARG_N_GPU_LAYERS"] == "99"
+    assert "LLAMA_ARG_FLASH_ATTN" not in variables
 
 
 def test_options_of_llama_server_pass_through(model: Path) -> None:

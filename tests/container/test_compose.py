@@ -113,7 +113,7 @@ def test_only_the_front_listens_outside(project: Project) -> None:
 def test_llama_server_killed(project: Project) -> None:
     started = project.state["StartedAt"]
 
-    project.kill("llama-server.*--ctx-size")
+    project.kill("llama-server.*--port")
 
     wait_until(lambda: project.health() == 503)
     wait_until(lambda: project.health() == 200)

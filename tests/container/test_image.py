@@ -13,7 +13,7 @@ from tests.container.docker import BASE, build, docker, inspect
 from tests.running import ROOT
 
 MOST_BYTES_OVER_BASE = 150e6
-CONTENT = {".venv", "LICENSE", "app", "models", "start.sh", "weights"}
+CONTENT = {".venv", "LICENSE", "app", "models", "sidecar", "start.sh", "weights"}
 
 
 def in_image(command: str) -> str:

@@ -21,22 +21,14 @@ if [[ $1 == --list-devices ]]; then
   printf 'Available devices:\\n  CUDA0: NVIDIA Small (2048 MiB, 1500 MiB free)\\n'
   exit
 fi
-arguments=("$@")
-while (($#)); do
-  case $1 in
-    --ctx-size) context=$2 ;;
-    -ngl) layers=$2 ;;
-  esac
-  shift
-done
-if ((layers > 0 && context > MOST_CONTEXT)); then
+if ((LLAMA_ARG_N_GPU_LAYERS > 0 && LLAMA_ARG_CTX_SIZE > MOST_CONTEXT)); then
   echo 'ggml_backend_cuda_buffer_type_alloc_buffer: allocating 3584.00 MiB on device 0:' \\
     'cudaMalloc failed: out of memory' >&2
   echo 'alloc_tensor_range: failed to allocate CUDA0 buffer of size 3758096384' >&2
   echo 'llama_init_from_model: failed to initialize the context' >&2
   exit 1
 fi
-exec PYTHON -m models.embedded_server "${arguments[@]}"
+exec PYTHON -m models.embedded_server "$@"
 """
 
 
@@ -66,13 +58,13 @@ def test_then_the_cpu(model: Path, tmp_path: Path) -> None:
     settings = _CONTEXT | {"RERANKER_LOG_DIR": str(tmp_path)}
     with Service(model, LLAMA_SERVER_BIN=small_gpu(tmp_path, 0), **settings) as service:
         health = httpx.get(f"{service.url}/health").json()
-        command = service.llama_server.cmdline()
+        variables = service.llama_server.environ()
 
     assert health["device"] == "cpu"
     assert health["fallback"] == "the CPU is used"
-    assert command[command.index("-ngl") + 1] == "0"
-    assert command[command.index("--ctx-size") + 1] == "16384"
-    assert command[command.index("--flash-attn") + 1] == "off"
+    assert variables["LLAMA_ARG_N_GPU_LAYERS"] == "0"
+    assert variables["LLAMA_ARG_CTX_SIZE"] == "16384"
+    assert variables["LLAMA_ARG_FLASH_ATTN"] == "off"
     lines = service.output.splitlines()
     halved, on_cpu = (
         [i for i, line in enumerate(lines) if line.endswith(what)]

@@ -1,0 +1,76 @@
+"""The weights of a start: found, downloaded if that is wanted, prepared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.settings import Settings
+from models.files import find_gguf
+
+
+class WeightsError(Exception):
+    """The weights cannot be had; the message says what to do."""
+
+
+def find(settings: Settings) -> Path | None:
+    """The GGUF of the settings, or of the model's folder; None if there is none."""
+    gguf = settings.gguf or find_gguf(Path("weights", settings.model), settings.quant or "")
+    return gguf.absolute() if gguf and gguf.is_file() else None
+
+
+def fetch(settings: Settings) -> Path | None:
+    """The GGUF to serve, downloaded and prepared where need be; None: that of LLAMA_SERVER_URL.
+
+    Raises `WeightsError`.
+    """
+    gguf = find(settings)
+    if _missing(settings, gguf):
+        if not settings.download:
+            raise WeightsError(_advice(settings))
+        _download(settings)
+        gguf = find(settings)
+        if _missing(settings, gguf):
+            raise WeightsError(_advice(settings))
+    if gguf and settings.readout == "prefix" and not settings.llama_server_url:
+        return _prepared(gguf)
+    return gguf
+
+
+def _missing(settings: Settings, gguf: Path | None) -> bool:
+    return not settings.projector_path.is_file() or not (gguf or settings.llama_server_url)
+
+
+def _advice(settings: Settings) -> str:
+    folder = f"weights/{settings.model}"
+    gguf = settings.gguf or f"{folder}/*{settings.quant or ''}.gguf"
+    quant = f" --quant {settings.quant}" if settings.quant else ""
+    return (
+        f"no weights: {gguf} or {settings.projector_path} is missing. Get them with:\n"
+        f"  python -m models.download {settings.model}{quant}"
+    )
+
+
+def _download(settings: Settings) -> None:
+    # Imported here: it takes long, and most starts do without.
+    from models.download import DEFAULT_QUANT, REPOSITORIES, DownloadError, download
+
+    if settings.model not in REPOSITORIES:
+        known = ", ".join(REPOSITORIES)
+        raise WeightsError(f"{_advice(settings)}\nThere are downloads of {known} only.")
+    try:
+        download(settings.model, settings.quant or DEFAULT_QUANT)
+    except (DownloadError, OSError) as error:
+        raise WeightsError(f"the weights could not be downloaded: {error}") from error
+
+
+def _prepared(gguf: Path) -> Path:
+    from models.gguf_header import GGUFError
+    from models.prepare import PrepareError, prepared
+
+    try:
+        return prepared(gguf)
+    except (GGUFError, PrepareError, OSError) as error:
+        raise WeightsError(
+            f"the GGUF could not be prepared for the prefix readout: {error}\n"
+            "RERANKER_READOUT=embedding does without"
+        ) from error
