@@ -26,7 +26,7 @@ from app.doctor.weights import Transformer
 from app.settings import Settings
 from models.export import write_projector
 from models.gguf_header import KINDS
-from tests.running import ROOT, Service, free_port, run_app
+from tests.running import Service, free_port, run_app
 
 
 def doctor(service: Service, **variables: str) -> tuple[int, str]:
@@ -262,21 +262,6 @@ def test_sizes_of_ggml_types() -> None:
     for name, kind in KINDS.items():
         number = gguf.GGMLQuantizationType[name]
         assert kind == (number, *gguf.GGML_QUANT_SIZES[number])
-
-
-def test_defaults_are_those_of_start_sh(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = (ROOT / "start.sh").read_text()
-    shell = dict(re.findall(r"\$\{((?:RERANKER|LLAMA_SERVER)_\w+):-([^}$]+)\}", script))
-    for name in shell:
-        monkeypatch.delenv(name, raising=False)
-
-    settings = Settings.load()
-
-    assert shell["RERANKER_MODEL"] == settings.model
-    assert shell["RERANKER_READOUT"] == settings.readout
-    assert shell["RERANKER_HOST"] == settings.host
-    assert shell["RERANKER_PORT"] == str(settings.port)
-    assert shell["LLAMA_SERVER_PORT"] == str(settings.llama_server_port)
 
 
 def test_missing_weights_of_another_model_than_the_running_one(
