@@ -49,7 +49,7 @@ _REFUSED = {
         *("EMBEDDINGS", "POOLING", "RERANKING"),
     ),
     "a llama-server that the service cannot ask": (
-        *("API_KEY_FILE", "API_PREFIX", "REUSE_PORT", "SSL_CERT_FILE", "SSL_KEY_FILE"),
+        *("API_PREFIX", "REUSE_PORT", "SSL_CERT_FILE", "SSL_KEY_FILE"),
     ),
 }
 
