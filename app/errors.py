@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.methods import allowed
 from models.blocks import DoesNotFit
+from models.fingerprint import OtherWeights
 from models.llama_server import LlamaServerError, LlamaServerTimeout, LlamaServerUnavailable
 
 _log = logging.getLogger("uvicorn.error")
@@ -50,6 +51,9 @@ class Problem:
                 _log.warning("%s", error)
                 detail = "llama-server is not ready; try again in a few seconds"
                 return cls(503, detail, _RETRY_AFTER)
+            case OtherWeights():
+                _log.error("%s", error)
+                return cls(503, str(error), _RETRY_AFTER)
             case LlamaServerError():
                 _log.error("%s", error)
                 return cls(503, "llama-server failed; see the log of the service")

@@ -24,6 +24,7 @@ from app.paths import Paths
 from app.service import Service
 from app.settings import Settings, SettingsError
 from models.embedding_readout import EmbeddingReadout
+from models.fingerprint import Fingerprint
 from models.llama_server import LlamaServer
 from models.prefix_readout import PrefixReadout
 from models.prepare import head_scale
@@ -106,7 +107,7 @@ async def _service(app: FastAPI) -> AsyncIterator[None]:
     url, key = settings.server_url, settings.llama_server_api_key
     async with LlamaServer(url, settings.timeout_seconds, key) as server:
         tokens = await SpecialTokens.of(server)
-        readout = await _connect_readout(settings, server, probe=tokens.embed)
+        readout = await _connect_readout(settings, server, tokens)
         reranker = await Reranker.connect(server, readout, projector, tokens, limits)
         places = (await server.props()).total_slots + settings.queue_limit
         admission = Admission(places, _LARGEST_BODIES * settings.max_body_bytes)
@@ -114,12 +115,16 @@ async def _service(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
-async def _connect_readout(settings: Settings, server: LlamaServer, probe: int) -> Readout:
+async def _connect_readout(
+    settings: Settings, server: LlamaServer, tokens: SpecialTokens
+) -> Readout:
     """The readout of the settings, or `embedding` where the GGUF is unknown or has no head."""
+    cache_types = (settings.llama_arg_cache_type_k, settings.llama_arg_cache_type_v)
+    fingerprint = await Fingerprint.of(server, tokens, settings.gguf, cache_types)
     scale = head_scale(settings.gguf) if settings.gguf else None
     if settings.readout == "prefix" and scale is not None:
         _log.info("reading hidden states through prefix: %s has the head", settings.gguf)
-        return await PrefixReadout.connect(server, scale)
+        return await PrefixReadout.connect(server, scale, fingerprint)
     reason = "as set" if settings.readout == "embedding" else "no GGUF with the readout head"
     _log.info("reading hidden states through embedding: %s", reason)
-    return await EmbeddingReadout.connect(server, probe)
+    return await EmbeddingReadout.connect(server, fingerprint)

@@ -90,7 +90,7 @@ async def metrics(request: Request, service: ServiceDependency) -> Response:
     shown: Metrics = request.app.state.metrics
     shown.waiting.set(service.reranker.waiting)
     try:
-        await service.server.check_health()
+        await service.check()
         shown.llama_server_up.set(1)
     except LlamaServerError:
         shown.llama_server_up.set(0)

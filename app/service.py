@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,8 +15,11 @@ from app.admission import Admission
 from app.disconnect import unless_disconnected
 from app.drain import Turn
 from app.settings import Settings
-from models.llama_server import LlamaServer
+from models.llama_server import LlamaServer, LlamaServerUnavailable
 from models.rerank import Ranking, Reranker
+
+# For who only asks for the health.
+_CHECK_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,14 @@ class Service:
         self.server = server
         self.reranker = reranker
         self.admission = admission
+
+    async def check(self) -> None:
+        """Raise `LlamaServerError` unless a request would be answered now."""
+        await self.server.check_health()
+        try:
+            await asyncio.wait_for(self.reranker.check(), _CHECK_SECONDS)
+        except (TimeoutError, asyncio.TimeoutError) as error:
+            raise LlamaServerUnavailable("llama-server does not answer") from error
 
     async def rerank(self, http: Request, request: RankingRequest) -> Ranking:
         """Score the documents for the client of `http`, as long as it is there.

@@ -5,77 +5,121 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import orjson
 
-from models.llama_server import LlamaServer, LlamaServerError, TokenIds
+from models.fingerprint import Fingerprint
+from models.llama_server import LlamaServer, LlamaServerError, LlamaServerTimeout, TokenIds
 from models.readout import HiddenStates, OnTurn, Reading, no_matter
+from models.renewable import Renewable
 from models.slots import SlotPool
+
+
+@dataclass(eq=False)
+class _Run:
+    """One start of llama-server that was found to have our weights; `name` is `Props.run`."""
+
+    name: str | None
+    slots: SlotPool
 
 
 class EmbeddingReadout:
     """Reads `/embedding` of a llama-server started with `--embeddings --pooling none`.
 
     The server sends one row for each token, about 20 bytes a float; rows that are not asked for
-    are dropped as they arrive.
+    are dropped as they arrive. Every prompt starts with the tokens of the fingerprint, so every
+    answer has it among its rows.
     """
 
-    def __init__(
-        self, server: LlamaServer, hidden_size: int, max_tokens: int, slots: SlotPool
-    ) -> None:
+    def __init__(self, server: LlamaServer, fingerprint: Fingerprint) -> None:
+        self.hidden_size = 0
+        self.max_tokens = 0
         self._server = server
-        self._slots = slots
-        self.hidden_size = hidden_size
-        self.max_tokens = max_tokens
+        self._fingerprint = fingerprint
+        self._runs = Renewable(self._recognise)
 
     @classmethod
-    async def connect(cls, server: LlamaServer, probe: int) -> EmbeddingReadout:
-        """Learn hidden size and capacity of `server`, given the id of any token.
+    async def connect(cls, server: LlamaServer, fingerprint: Fingerprint) -> EmbeddingReadout:
+        """Learn hidden size and capacity of `server`.
 
-        Raises `LlamaServerError` if the server does not give one row for each token.
+        Raises `LlamaServerError` if the server does not give one row for each token, or has
+        another `fingerprint`.
         """
-        async with server.embedding(np.array([probe, probe])) as answer:
-            rows = await _rows(answer, [0, 1], expected=2)
-        slots = SlotPool((await server.props()).total_slots)
-        return cls(server, len(rows[0]), await _max_tokens(server, probe), slots)
+        readout = cls(server, fingerprint)
+        await readout._runs.get()
+        return readout
 
     @property
     def waiting(self) -> int:
         """See `Readout.waiting`."""
-        return self._slots.waiting
+        run = self._runs.value
+        return run.slots.waiting if run else 0
+
+    async def check(self) -> None:
+        """See `Readout.check`."""
+        run = await self._runs.get()
+        if (await self._server.props()).run != run.name:
+            self._runs.drop(run)
+            await self._runs.get()
 
     async def read(
         self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
     ) -> Reading:
         """See `Readout.read`; llama-server reuses nothing between embeddings."""
         start = time.perf_counter()
-        async with self._slots.lease(ids):
-            queue_seconds = time.perf_counter() - start
-            on_turn()
-            async with self._server.embedding(ids) as answer:
-                rows = await _rows(answer, positions, expected=len(ids))
-        if any(len(row) != self.hidden_size for row in rows):
-            raise LlamaServerError("llama-server sent hidden states of another size than before")
+        run = await self._runs.get()
+        try:
+            async with run.slots.lease(ids):
+                queue_seconds = time.perf_counter() - start
+                on_turn()
+                states = await self._states(ids, positions)
+        except LlamaServerTimeout:
+            raise
+        except LlamaServerError:
+            self._runs.drop(run)
+            raise
+        return Reading(states, queue_seconds=queue_seconds)
+
+    async def _states(self, ids: TokenIds, positions: Sequence[int]) -> HiddenStates:
+        """States at `positions`, float32 [positions, hidden], believed for what stands before."""
+        mark = len(self._fingerprint.ids) - 1
+        wanted = sorted({mark, *positions})
+        async with self._server.embedding(ids) as answer:
+            rows = await _rows(answer, wanted, expected=len(ids))
+        if len({len(row) for row in rows}) != 1:
+            raise LlamaServerError("llama-server sent hidden states of several sizes")
         states = np.array(rows, np.float32)
         if not np.isfinite(states).all():
             raise LlamaServerError("llama-server sent hidden states that are not finite numbers")
-        return Reading(states, queue_seconds=queue_seconds)
+        self._fingerprint.check(states[wanted.index(mark)])
+        return states[np.searchsorted(wanted, positions)]
+
+    async def _recognise(self) -> _Run:
+        """Find out what llama-server now runs; raises `OtherWeights` if it is not ours."""
+        props = await self._server.props()
+        opening = self._fingerprint.ids
+        states = await self._states(opening, [0])
+        self.hidden_size = states.shape[1]
+        self.max_tokens = await _max_tokens(self._server, props.context_size, int(opening[0]))
+        return _Run(props.run, SlotPool(props.total_slots))
 
 
-async def _max_tokens(server: LlamaServer, probe: int) -> int:
+async def _max_tokens(server: LlamaServer, context_size: int, probe: int) -> int:
     """Tokens that the server takes in one physical batch.
 
     `/props` does not tell it, so ask for one token more than the context holds: llama-server
-    refuses that before computing anything, and names its batch size if that is the lower limit.
+    refuses that before computing anything, and names what was too small.
     """
-    context_size = (await server.props()).context_size
     try:
         async with server.embedding(np.full(context_size + 1, probe)):
             return context_size
     except LlamaServerError as error:
-        batch_size = re.search(r"current batch size: (\d+)", str(error))
-        return min(context_size, int(batch_size[1])) if batch_size else context_size
+        limit = re.search(r"batch size: (\d+)|context size", str(error))
+        if not limit:
+            raise
+        return min(context_size, int(limit[1] or context_size))
 
 
 async def _rows(

@@ -40,25 +40,35 @@ class LlamaServerTimeout(LlamaServerError):
 
 @dataclass(frozen=True)
 class Props:
-    """Tokens that one slot holds, and the number of slots."""
+    """Tokens that one slot holds, the number of slots, and what names this start of llama-server.
+
+    Two starts have two names; builds without names have none.
+    """
 
     context_size: int
     total_slots: int
+    run: str | None
 
 
 @dataclass(frozen=True)
 class TopTokens:
-    """The most probable next tokens, best first, and how much of the prompt was in the cache."""
+    """The most probable next tokens, best first.
+
+    Of the prompt `cached_tokens` were in the cache and `computed_tokens` were not.
+    """
 
     ids: TokenIds
     logprobs: NDArray[np.float32]
     cached_tokens: int
+    computed_tokens: int
 
 
 class LlamaServer:
     """Client of one llama-server. Every method raises `LlamaServerError` when a call fails.
 
-    `api_key` is the one llama-server was started with, empty if it wants none.
+    `api_key` is the one llama-server was started with, empty if it wants none. `connections` have
+    been opened so far, but for those of `check_health`: no answer over an older one is from a
+    llama-server that was started later.
     """
 
     def __init__(self, url: str, timeout_seconds: float, api_key: str = "") -> None:
@@ -70,6 +80,8 @@ class LlamaServer:
             limits=httpx.Limits(max_connections=None, keepalive_expiry=_KEEPALIVE_SECONDS),
             trust_env=False,
         )
+        self.connections = 0
+        self._extensions = {"trace": self._trace}
         # A connection of its own each time: one kept open would hold a thread of llama-server.
         self._health_client = httpx.AsyncClient(
             base_url=url,
@@ -102,6 +114,8 @@ class LlamaServer:
             return Props(
                 context_size=int(props["default_generation_settings"]["n_ctx"]),
                 total_slots=int(props["total_slots"]),
+                # Drawn at random at each start; meant for what stands for a picture in a prompt.
+                run=props.get("media_marker"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise LlamaServerError("llama-server answered /props without its slots") from error
@@ -141,25 +155,27 @@ class LlamaServer:
         headers = {"Content-Type": "application/json"}
         with _errors_of_httpx():
             async with self._client.stream(
-                "POST", "/embedding", content=body, headers=headers
+                "POST", "/embedding", content=body, headers=headers, extensions=self._extensions
             ) as response:
                 if response.is_error:
                     await response.aread()
                     raise _error_of(response)
                 yield response.aiter_bytes()
 
-    async def top_tokens(self, ids: TokenIds, count: int, slot: int, harmless: int) -> TopTokens:
+    async def top_tokens(
+        self, ids: TokenIds, count: int, slot: int, harmless: int, use_cache: bool = True
+    ) -> TopTokens:
         """The `count` most probable tokens after the prompt `ids`, before any sampling.
 
-        `slot` keeps the prompt, so that one that starts alike only computes the rest. `harmless`
-        is the token that is then sampled: the server withholds the probabilities where that is
-        an incomplete UTF-8 character.
+        `slot` keeps the prompt, so that one that starts alike only computes the rest, unless it
+        must not `use_cache`. `harmless` is the token that is then sampled: the server withholds
+        the probabilities where that is an incomplete UTF-8 character.
         """
         body = {
             "prompt": ids,
             "n_predict": 1,
             "n_probs": count,
-            "cache_prompt": True,
+            "cache_prompt": use_cache,
             "id_slot": slot,
             "temperature": 0,
             "samplers": ["top_k"],
@@ -174,9 +190,14 @@ class LlamaServer:
                 ids=np.array([token["id"] for token in tokens], np.int64),
                 logprobs=np.array([token["logprob"] for token in tokens], np.float32),
                 cached_tokens=int(answer["timings"]["cache_n"]),
+                computed_tokens=int(answer["timings"]["prompt_n"]),
             )
         except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise LlamaServerError("llama-server sent no log-probabilities") from error
+
+    async def _trace(self, event: str, _: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.complete":
+            self.connections += 1
 
     async def _call(self, method: str, path: str, body: bytes | None = None) -> Any:
         try:
@@ -187,7 +208,9 @@ class LlamaServer:
     async def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
         headers = {"Content-Type": "application/json"}
         with _errors_of_httpx():
-            response = await self._client.request(method, path, content=body, headers=headers)
+            response = await self._client.request(
+                method, path, content=body, headers=headers, extensions=self._extensions
+            )
         if response.is_error:
             raise _error_of(response)
         return response.content

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.llama_server import LlamaServer, LlamaServerError, TokenIds, TopTokens
+from models.fingerprint import Fingerprint
+from models.llama_server import (
+    LlamaServer,
+    LlamaServerError,
+    LlamaServerTimeout,
+    LlamaServerUnavailable,
+    TokenIds,
+    TopTokens,
+)
 from models.readout import HiddenStates, OnTurn, Reading, no_matter
-from models.slots import SlotPool
+from models.renewable import Renewable
+from models.slots import Slot, SlotPool
 
 # The mean square of what RMSNorm has normalised is 1; less only for states near its epsilon or
 # where the head hides components, and never more but for rounding.
@@ -19,6 +30,24 @@ _NOT_OURS = (
     "llama-server sent probabilities that are not those of the readout head: "
     "does it serve the GGUF of RERANKER_GGUF?"
 )
+
+
+class Restarted(LlamaServerUnavailable):
+    """What was read may be from another start of llama-server, or from other weights."""
+
+
+@dataclass(eq=False)
+class _Run:
+    """One start of llama-server that was found to have our weights.
+
+    `name` is that of `Props.run`. Answers over its first `connections` are from it as long as the
+    GGUF has the `file_stamp`: the file is mapped, and llama-server computes with what is in it now.
+    """
+
+    name: str | None
+    slots: SlotPool
+    connections: int
+    file_stamp: tuple[int, ...]
 
 
 class PrefixReadout:
@@ -43,54 +72,138 @@ class PrefixReadout:
         self,
         server: LlamaServer,
         head_scale: NDArray[np.float32],
-        slots: SlotPool,
-        max_tokens: int,
+        fingerprint: Fingerprint,
         harmless: int,
     ) -> None:
         self.hidden_size = len(head_scale)
-        self.max_tokens = max_tokens
+        self.max_tokens = 0
         self._server = server
         self._head_scale = head_scale
-        self._slots = slots
+        self._fingerprint = fingerprint
         self._harmless = harmless
+        self._runs = Renewable(self._recognise)
 
     @classmethod
-    async def connect(cls, server: LlamaServer, head_scale: NDArray[np.float32]) -> PrefixReadout:
+    async def connect(
+        cls, server: LlamaServer, head_scale: NDArray[np.float32], fingerprint: Fingerprint
+    ) -> PrefixReadout:
         """Use all slots of `server`; `head_scale` is that of the GGUF it serves, [hidden].
 
-        Raises `LlamaServerError` if the server does not serve a GGUF with that head.
+        Raises `LlamaServerError` if the server does not serve a GGUF with that head and
+        `fingerprint`.
         """
-        props = await server.props()
-        harmless = int((await server.tokenize(["a"]))[0])
-        # A prompt must leave room for the sampled token.
-        max_tokens = props.context_size - 1
-        slots = SlotPool(props.total_slots)
-        readout = cls(server, head_scale, slots, max_tokens, harmless)
-        await readout.read(np.array([harmless]), [0])
+        readout = cls(server, head_scale, fingerprint, int((await server.tokenize(["a"]))[0]))
+        await readout.check()
         return readout
+
+    async def check(self) -> None:
+        """See `Readout.check`."""
+        run = await self._runs.get()
+        try:
+            with self._doubting(run):
+                await self._confirm(run, doubt=True)
+        except Restarted:
+            await self._runs.get()
 
     @property
     def waiting(self) -> int:
         """See `Readout.waiting`."""
-        return self._slots.waiting
+        run = self._runs.value
+        return run.slots.waiting if run else 0
 
     async def read(
         self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
     ) -> Reading:
         """See `Readout.read`."""
         start = time.perf_counter()
-        async with self._slots.lease(ids) as slot:
-            queue_seconds = time.perf_counter() - start
-            on_turn()
-            for position in positions:
-                if position not in slot.states:
-                    slot.states[position] = await self._read_one(ids[: position + 1], slot.id)
-            states = np.stack([slot.states[position] for position in positions])
-            return Reading(states, slot.reused_tokens, queue_seconds)
+        try:
+            return await self._read(ids, positions, start, on_turn)
+        except Restarted:
+            # Others may use the slots of an outside llama-server too; that does not go on for ever.
+            return await self._read(ids, positions, start, on_turn, doubt_cache=False)
 
-    async def _read_one(self, prompt: TokenIds, slot: int) -> HiddenStates:
+    async def _read(
+        self,
+        ids: TokenIds,
+        positions: Sequence[int],
+        start: float,
+        on_turn: OnTurn,
+        doubt_cache: bool = True,
+    ) -> Reading:
+        run = await self._runs.get()
+        with self._doubting(run):
+            async with run.slots.lease(ids) as slot:
+                queue_seconds = time.perf_counter() - start
+                on_turn()
+                computed, lost = await self._fill(slot, ids, positions)
+                await self._confirm(run, doubt=lost and doubt_cache)
+                states = np.stack([slot.states[position] for position in positions])
+        return Reading(states, max(len(ids) - computed, 0), queue_seconds)
+
+    async def _fill(self, slot: Slot, ids: TokenIds, positions: Sequence[int]) -> tuple[int, bool]:
+        """Read the states that `slot` does not have yet.
+
+        The tokens computed for them, and whether there was less in its cache than should be.
+        """
+        slot.turn_to(ids)
+        computed, lost = 0, False
+        for position in positions:
+            if position in slot.states:
+                continue
+            prompt = ids[: position + 1]
+            slot.cached = slot.cached[: len(prompt)]
+            # Of a prompt that is all there the last token is computed again.
+            expected = min(len(slot.cached), len(prompt) - 1)
+            tokens = await self._top_tokens(prompt, slot.id)
+            lost |= tokens.cached_tokens < expected
+            slot.states[position] = self._decode(tokens)
+            slot.cached = prompt
+            computed += tokens.computed_tokens
+        return computed, lost
+
+    async def _recognise(self) -> _Run:
+        """Find out what llama-server now runs; raises `OtherWeights` if it is not ours."""
+        connections, stamp = self._server.connections, self._fingerprint.file_stamp()
+        props = await self._server.props()
+        slots = SlotPool(props.total_slots)
+        for slot in range(props.total_slots):
+            # From nothing: a cache may be older than the weights.
+            tokens = await self._top_tokens(self._fingerprint.ids, slot, use_cache=False)
+            self._fingerprint.check(self._decode(tokens))
+        # A prompt must leave room for the sampled token.
+        self.max_tokens = props.context_size - 1
+        return _Run(props.run, slots, connections, stamp)
+
+    async def _confirm(self, run: _Run, doubt: bool) -> None:
+        """Raise `Restarted` unless what was read so far came from `run` and its weights.
+
+        Asks llama-server for its name where there is a `doubt` or a connection is new.
+        """
+        connections = self._server.connections
+        if doubt or connections != run.connections:
+            now = (await self._server.props()).run
+            if now != run.name or (doubt and now is None):
+                raise Restarted("llama-server was started again")
+            run.connections = connections
+        if self._fingerprint.file_stamp() != run.file_stamp:
+            raise Restarted("the GGUF was written to or replaced")
+        if not self._runs.holds(run):
+            raise Restarted("llama-server was started again")
+
+    @contextmanager
+    def _doubting(self, run: _Run) -> Iterator[None]:
+        """Have llama-server recognised again after an error."""
+        try:
+            yield
+        except LlamaServerTimeout:
+            raise
+        except LlamaServerError:
+            self._runs.drop(run)
+            raise
+
+    async def _top_tokens(self, prompt: TokenIds, slot: int, use_cache: bool = True) -> TopTokens:
         count = self.hidden_size + 1
-        return self._decode(await self._server.top_tokens(prompt, count, slot, self._harmless))
+        return await self._server.top_tokens(prompt, count, slot, self._harmless, use_cache)
 
     def _decode(self, tokens: TopTokens) -> HiddenStates:
         """One hidden state, float32 [hidden], out of the n + 1 most probable tokens."""

@@ -44,6 +44,11 @@ class SpecialTokens:
         return cls(*ids)
 
 
+def opening(tokens: SpecialTokens) -> Segments:
+    """What every prompt starts with."""
+    return [tokens.im_start, _SYSTEM]
+
+
 def prompt_segments(
     tokens: SpecialTokens, query: str, documents: Sequence[str], instruction: str | None = None
 ) -> Segments:
@@ -59,7 +64,7 @@ def prompt_segments(
     )
     if instruction:
         text += f"<instruct>\n{instruction}\n</instruct>\n"
-    segments: Segments = [tokens.im_start, _SYSTEM, tokens.im_end, "\n", tokens.im_start]
+    segments = [*opening(tokens), tokens.im_end, "\n", tokens.im_start]
     for i, document in enumerate(documents):
         segments += [f'{text}<passage id="{i}">\n{document}', tokens.embed]
         text = "\n</passage>\n"

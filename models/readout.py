@@ -43,6 +43,9 @@ class Readout(Protocol):
     def waiting(self) -> int:
         """Prompts that wait for a slot."""
 
+    async def check(self) -> None:
+        """Raise `LlamaServerError` unless llama-server runs and has the weights we mean."""
+
     async def read(
         self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
     ) -> Reading:

@@ -148,6 +148,10 @@ class Reranker:
         """Prompts that wait for a slot of llama-server."""
         return self._readout.waiting
 
+    async def check(self) -> None:
+        """See `Readout.check`."""
+        await self._readout.check()
+
     @property
     def max_tokens(self) -> int:
         """Tokens of the longest prompt."""

@@ -15,27 +15,27 @@ from models.llama_server import TokenIds
 
 @dataclass(eq=False)
 class Slot:
-    """A slot, its prompt, the hidden states read from it, and what it shares with the last one.
+    """A slot, the tokens that are in its cache at least, and the hidden states read from it.
 
     The model is causal: a state holds for every prompt that is the same up to its position.
     """
 
     id: int
-    prompt: TokenIds = field(default_factory=lambda: np.empty(0, np.int64))
+    cached: TokenIds = field(default_factory=lambda: np.empty(0, np.int64))
     states: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-    reused_tokens: int = 0
 
     def common_prefix(self, prompt: TokenIds) -> int:
-        """Tokens that `prompt` starts with as the last one did."""
-        length = min(len(self.prompt), len(prompt))
-        differences = np.flatnonzero(self.prompt[:length] != prompt[:length])
+        """Tokens of `prompt` that are in the cache."""
+        length = min(len(self.cached), len(prompt))
+        differences = np.flatnonzero(self.cached[:length] != prompt[:length])
         return int(differences[0]) if len(differences) else length
 
-    def turn_to(self, prompt: TokenIds) -> None:
-        """Take the next prompt, keeping the states that hold for it."""
-        self.reused_tokens = self.common_prefix(prompt)
-        self.states = {i: s for i, s in self.states.items() if i < self.reused_tokens}
-        self.prompt = prompt
+    def turn_to(self, prompt: TokenIds) -> int:
+        """Drop what does not hold for `prompt`; the tokens of it that are in the cache."""
+        common = self.common_prefix(prompt)
+        self.cached = self.cached[:common]
+        self.states = {i: s for i, s in self.states.items() if i < common}
+        return common
 
 
 class SlotPool:
@@ -49,7 +49,7 @@ class SlotPool:
 
     @asynccontextmanager
     async def lease(self, prompt: TokenIds) -> AsyncIterator[Slot]:
-        """A slot turned to `prompt`; waits until one is free."""
+        """A slot for `prompt`; waits until one is free."""
         self.waiting += 1
         try:
             await self._semaphore.acquire()
@@ -57,7 +57,6 @@ class SlotPool:
             self.waiting -= 1
         slot = max(self._free, key=lambda free: free.common_prefix(prompt))
         self._free.remove(slot)
-        slot.turn_to(prompt)
         try:
             yield slot
         finally:

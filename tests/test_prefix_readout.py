@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 
 from models.embedding_readout import EmbeddingReadout
-from models.llama_server import LlamaServer, LlamaServerError, TokenIds, TopTokens
+from models.fingerprint import Fingerprint
+from models.llama_server import LlamaServer, LlamaServerError, Props, TokenIds, TopTokens
 from models.prefix_readout import PrefixReadout
 from models.prepare import head_scale, prepare
+from models.prompt import SpecialTokens
 from models.slots import SlotPool
 from tests import tiny_model
 from tests.running import EXACT, Service, wait_until
@@ -46,6 +48,10 @@ async def connected(service: Service) -> AsyncIterator[LlamaServer]:
         yield server
 
 
+async def fingerprint_of(server: LlamaServer, gguf: Path) -> Fingerprint:
+    return await Fingerprint.of(server, await SpecialTokens.of(server), gguf)
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("head_type", ["F16", "F32"])
 @pytest.mark.parametrize("change", [unchanged, wide_norm, dominant_component])
@@ -59,16 +65,19 @@ async def test_both_readouts_agree(
     prepare(tmp_path / "model.gguf", gguf, head_type)
     scale = head_scale(gguf)
     assert scale is not None
-    ids = np.array(random.Random(1).choices(range(256), k=300))
     positions = [0, 1, 17, 150, 299]
+    rest = random.Random(1).choices(range(256), k=300)
 
     with Service(tmp_path, RERANKER_READOUT="embedding", **EXACT) as service:
         async with connected(service) as server:
-            readout = await EmbeddingReadout.connect(server, probe=1)
+            fingerprint = await fingerprint_of(server, tmp_path / "model.gguf")
+            ids = np.array([*fingerprint.ids, *rest][:300])
+            readout = await EmbeddingReadout.connect(server, fingerprint)
             expected = (await readout.read(ids, positions)).states
     with Service(tmp_path, RERANKER_GGUF=str(gguf), **EXACT) as service:
         async with connected(service) as server:
-            prefix = await PrefixReadout.connect(server, scale)
+            fingerprint = await fingerprint_of(server, gguf)
+            prefix = await PrefixReadout.connect(server, scale, fingerprint)
             states = (await prefix.read(ids, positions)).states
 
     assert states.dtype == np.float32
@@ -111,8 +120,10 @@ class CountingServer(LlamaServer):
         super().__init__(service.llama_server_url, 60, service.llama_server_key)
         self.cached: list[int] = []
 
-    async def top_tokens(self, ids: TokenIds, count: int, slot: int, harmless: int) -> TopTokens:
-        tokens = await super().top_tokens(ids, count, slot, harmless)
+    async def top_tokens(
+        self, ids: TokenIds, count: int, slot: int, harmless: int, use_cache: bool = True
+    ) -> TopTokens:
+        tokens = await super().top_tokens(ids, count, slot, harmless, use_cache)
         self.cached.append(tokens.cached_tokens)
         return tokens
 
@@ -127,7 +138,8 @@ async def test_common_prefix_is_computed_once(service: Service, exact_gguf: Path
     third = np.array([*common[:300], 6, 7])
     server = CountingServer(service)
     async with server:
-        readout = await PrefixReadout.connect(server, scale)
+        fingerprint = await fingerprint_of(server, exact_gguf)
+        readout = await PrefixReadout.connect(server, scale, fingerprint)
         server.cached.clear()
 
         states = (await readout.read(first, [250, 499, 502])).states
@@ -140,7 +152,7 @@ async def test_common_prefix_is_computed_once(service: Service, exact_gguf: Path
         shorter = (await readout.read(third, [250, 301])).states
         assert server.cached[4:] == [300]
 
-        fresh = await PrefixReadout.connect(server, scale)
+        fresh = await PrefixReadout.connect(server, scale, fingerprint)
         for ids, positions, expected in (
             (second, [250, 499, 501], again),
             (third, [250, 301], shorter),
@@ -231,15 +243,20 @@ class FaultyServer(LlamaServer):
 
     def __init__(self, ids: list[int], logprobs: list[float]) -> None:
         super().__init__("http://127.0.0.1:9", timeout_seconds=1)
-        self._answer = TopTokens(np.array(ids, np.int64), np.array(logprobs, np.float32), 0)
+        self._answer = TopTokens(np.array(ids, np.int64), np.array(logprobs, np.float32), 0, 1)
 
-    async def top_tokens(self, ids: TokenIds, count: int, slot: int, harmless: int) -> TopTokens:
+    async def props(self) -> Props:
+        return Props(context_size=100, total_slots=1, run="first")
+
+    async def top_tokens(
+        self, ids: TokenIds, count: int, slot: int, harmless: int, use_cache: bool = True
+    ) -> TopTokens:
         return self._answer
 
 
 def faulty(ids: list[int], logprobs: list[float]) -> PrefixReadout:
     scale = np.array([1, 2, -4], np.float32)
-    return PrefixReadout(FaultyServer(ids, logprobs), scale, SlotPool(1), 100, 0)
+    return PrefixReadout(FaultyServer(ids, logprobs), scale, Fingerprint(np.array([1])), 0)
 
 
 @pytest.mark.anyio

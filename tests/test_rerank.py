@@ -10,6 +10,7 @@ import pytest
 
 from models import rerank
 from models.blocks import DoesNotFit
+from models.fingerprint import Fingerprint
 from models.llama_server import LlamaServer, TokenIds
 from models.prefix_readout import PrefixReadout
 from models.prepare import head_scale
@@ -32,6 +33,9 @@ class NarrowReadout:
 
     waiting = 0
 
+    async def check(self) -> None:
+        await self._readout.check()
+
     async def read(
         self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
     ) -> Reading:
@@ -52,7 +56,8 @@ async def test_block_longer_than_planned_is_halved(
     url, key = service.llama_server_url, service.llama_server_key
     async with LlamaServer(url, timeout_seconds=60, api_key=key) as server:
         tokens = await SpecialTokens.of(server)
-        readout = NarrowReadout(await PrefixReadout.connect(server, scale))
+        fingerprint = await Fingerprint.of(server, tokens, exact_gguf)
+        readout = NarrowReadout(await PrefixReadout.connect(server, scale, fingerprint))
         reranker = await Reranker.connect(server, readout, projector, tokens, limits)
         readout.lengths.clear()
 
@@ -97,7 +102,8 @@ async def test_short_texts_are_tokenized_once(
     server = CountingServer(url, timeout_seconds=60, api_key=key)
     async with server:
         tokens = await SpecialTokens.of(server)
-        readout = await PrefixReadout.connect(server, scale)
+        fingerprint = await Fingerprint.of(server, tokens, exact_gguf)
+        readout = await PrefixReadout.connect(server, scale, fingerprint)
         reranker = await Reranker.connect(server, readout, projector, tokens, Limits(16, 500))
         server.calls = 0
 

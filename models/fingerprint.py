@@ -1,0 +1,105 @@
+"""Whether a llama-server computes with the weights that we mean."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from models import qwen3
+from models.llama_server import LlamaServer, LlamaServerError, TokenIds
+from models.prompt import SpecialTokens, opening
+from models.readout import HiddenStates
+
+_log = logging.getLogger("uvicorn.error")
+
+# Fewer than all prompts share: what a prompt adds to its cache then tells that it is the same.
+_TOKENS = 16
+# Relative L2 distance to the state computed in float32. llama.cpp rounds what it multiplies with
+# quantized weights, which makes 0.04 after 28 layers; a KV cache of 4 bits makes 0.3, and other
+# weights more than 1.
+_TOLERANCE, _TOLERANCE_OF_FEW_BITS = 0.15, 0.6
+_FEW_BITS = {"q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"}
+
+
+class OtherWeights(LlamaServerError):
+    """llama-server serves another model than we mean: nothing it computes may be believed."""
+
+
+class Fingerprint:
+    """The hidden state after the first tokens of every prompt.
+
+    `ids` are these tokens and `state` what should come of them; without one, the first state that
+    llama-server sends is taken for the right one. `gguf` is the file they belong to, `cache_types`
+    how llama-server stores keys and values.
+    """
+
+    def __init__(
+        self,
+        ids: TokenIds,
+        gguf: Path | None = None,
+        cache_types: Collection[str] = (),
+        state: HiddenStates | None = None,
+    ) -> None:
+        self.ids = ids
+        self._gguf = gguf
+        self._state = state
+        few_bits = not _FEW_BITS.isdisjoint(cache_types)
+        self._tolerance = _TOLERANCE_OF_FEW_BITS if few_bits else _TOLERANCE
+
+    @classmethod
+    async def of(
+        cls,
+        server: LlamaServer,
+        tokens: SpecialTokens,
+        gguf: Path | None,
+        cache_types: Collection[str] = (),
+    ) -> Fingerprint:
+        """That of the model in `gguf`, computed without llama-server, for prompts with `tokens`.
+
+        Raises `LlamaServerError`, or `OSError` if the file cannot be read.
+        """
+        ids = (await server.tokenize(opening(tokens)))[:_TOKENS]
+        if gguf is None:
+            return cls(ids)
+        try:
+            # Reads every weight, which takes seconds.
+            state = await asyncio.to_thread(qwen3.hidden_state, gguf, ids)
+        except qwen3.NotInVocabulary as error:
+            raise cls(ids, gguf)._other("it has another vocabulary") from error
+        except qwen3.Unknown as error:
+            _log.warning("the weights of llama-server are believed to be the right ones: %s", error)
+            return cls(ids, gguf, cache_types)
+        return cls(ids, gguf, cache_types, state)
+
+    def check(self, state: HiddenStates) -> None:
+        """Raise `OtherWeights` unless `state`, after `ids`, is the right one."""
+        if self._state is None:
+            self._state = state
+        if state.shape != self._state.shape:
+            raise self._other(f"its hidden states have size {len(state)}")
+        distance = np.linalg.norm(state - self._state) / np.linalg.norm(self._state)
+        # Not a number is no match.
+        if not distance <= self._tolerance:
+            raise self._other(f"its hidden states differ by {distance:.0%}")
+
+    def file_stamp(self) -> tuple[int, ...]:
+        """What changes when the file is written or replaced; empty where there is none."""
+        try:
+            stat = self._gguf.stat() if self._gguf else None
+        except OSError:
+            return ()
+        if stat is None:
+            return ()
+        return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+    def _other(self, reason: str) -> OtherWeights:
+        meant = self._gguf.name if self._gguf else "at the start of this service"
+        return OtherWeights(
+            f"llama-server serves other weights than {meant}: {reason}. Start llama-server with "
+            "that file, or name the file that it serves in RERANKER_GGUF, and the types of its "
+            "cache in LLAMA_ARG_CACHE_TYPE_K and _V, and start this service again"
+        )

@@ -1,0 +1,132 @@
+"""The Qwen3 transformer of a GGUF in numpy: what llama-server should compute, for a few tokens."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import gguf
+import numpy as np
+from numpy.typing import NDArray
+
+from models.gguf_header import read_header
+from models.llama_server import TokenIds
+
+Floats = NDArray[np.float32]
+
+_LAYER_TENSORS = (
+    *("attn_norm", "attn_q", "attn_k", "attn_v", "attn_q_norm", "attn_k_norm", "attn_output"),
+    *("ffn_norm", "ffn_gate", "ffn_up", "ffn_down"),
+)
+
+
+class NotInVocabulary(ValueError):
+    """A token id is none of the GGUF's."""
+
+
+class Unknown(ValueError):
+    """The GGUF holds something that this module cannot compute."""
+
+
+def hidden_state(path: Path, ids: TokenIds) -> Floats:
+    """The last hidden state of the prompt `ids` after the final norm, float32 [hidden].
+
+    Weights are read as they are needed, one matrix at a time. Raises `OSError`,
+    `NotInVocabulary` or `Unknown`.
+    """
+    try:
+        # What overflows here is found by not being finite.
+        with np.errstate(all="ignore"):
+            state = _Transformer(path).last_state(ids)
+    except NotInVocabulary:
+        raise
+    except (KeyError, IndexError, ValueError, NotImplementedError) as error:
+        raise Unknown(f"{path.name} cannot be computed: {error}") from error
+    if not np.isfinite(state).all():
+        raise Unknown(f"{path.name} makes states that are not finite numbers")
+    return state
+
+
+class _Transformer:
+    """The weights of one GGUF, mapped into memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._header = header = read_header(path)
+        if header.metadata.get("general.architecture") != "qwen3":
+            raise Unknown(f"{path.name} is no Qwen3")
+        self._layers = int(self._value("block_count"))
+        names = {"token_embd", "output_norm"}
+        names |= {f"blk.{i}.{name}" for i in range(self._layers) for name in _LAYER_TENSORS}
+        # A readout head does not count: what is compared stands before it.
+        found = {name.removesuffix(".weight") for name in header.tensors} - {"output"}
+        if found != names:
+            raise Unknown(f"{path.name} has other tensors than a Qwen3: {sorted(found ^ names)}")
+        if any(".rope.scaling." in key for key in header.metadata):
+            raise Unknown(f"{path.name} scales its positions")
+        self._data = np.asarray(np.memmap(path, np.uint8, "r"))
+
+    def last_state(self, ids: TokenIds) -> Floats:
+        _, vocabulary = self._header.tensors["token_embd.weight"].shape
+        if ids.max() >= vocabulary:
+            raise NotInVocabulary(f"token {ids.max()} of {vocabulary}")
+        x = self._rows("token_embd", ids)
+        positions = np.arange(len(ids))
+        for i in range(self._layers):
+            x += self._attention(f"blk.{i}.", self._norm(x, f"blk.{i}.attn_norm"), positions)
+            normal = self._norm(x, f"blk.{i}.ffn_norm")
+            gate = self._times(normal, f"blk.{i}.ffn_gate")
+            gate /= 1 + np.exp(-gate)
+            x += self._times(gate * self._times(normal, f"blk.{i}.ffn_up"), f"blk.{i}.ffn_down")
+        last: Floats = self._norm(x[-1:], "output_norm")[0]
+        return last
+
+    def _attention(self, layer: str, x: Floats, positions: NDArray[np.int64]) -> Floats:
+        tokens = len(x)
+        size = int(self._value("attention.key_length"))
+        queries, keys, values = (
+            self._times(x, f"{layer}attn_{name}").reshape(tokens, -1, size).swapaxes(0, 1)
+            for name in "qkv"
+        )
+        queries = self._rotate(self._norm(queries, f"{layer}attn_q_norm"), positions)
+        keys = self._rotate(self._norm(keys, f"{layer}attn_k_norm"), positions)
+        groups = len(queries) // len(keys)
+        keys, values = keys.repeat(groups, axis=0), values.repeat(groups, axis=0)
+        weights = queries @ keys.swapaxes(1, 2) / np.sqrt(size).astype(np.float32)
+        weights[:, positions[:, None] < positions] = -np.inf
+        weights = np.exp(weights - weights.max(axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        heads = (weights @ values).swapaxes(0, 1).reshape(tokens, -1)
+        return self._times(heads, f"{layer}attn_output")
+
+    def _rotate(self, heads: Floats, positions: NDArray[np.int64]) -> Floats:
+        half = heads.shape[-1] // 2
+        steps = float(self._value("rope.freq_base")) ** (-np.arange(half) / half)
+        angles = positions[:, None] * steps
+        cos, sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
+        first, second = heads[..., :half], heads[..., half:]
+        return np.concatenate((first * cos - second * sin, first * sin + second * cos), axis=-1)
+
+    def _norm(self, x: Floats, name: str) -> Floats:
+        epsilon = np.float32(self._value("attention.layer_norm_rms_epsilon"))
+        scale: Floats = np.sqrt(np.square(x).mean(axis=-1, keepdims=True) + epsilon)
+        normal: Floats = x / scale * self._rows(name)[0]
+        return normal
+
+    def _times(self, x: Floats, name: str) -> Floats:
+        product: Floats = x @ self._rows(name).T
+        return product
+
+    def _rows(self, name: str, rows: NDArray[np.int64] | slice = slice(None)) -> Floats:
+        """Rows of a tensor, float32 [rows, columns]; a vector is one row."""
+        tensor = self._header.tensors[f"{name}.weight"]
+        kind = gguf.GGMLQuantizationType(tensor.kind)
+        elements, size = gguf.GGML_QUANT_SIZES[kind]
+        columns, *_ = tensor.shape
+        row_bytes = columns // elements * size
+        start = self._header.data_start + tensor.offset
+        stored = self._data[start : start + math.prod(tensor.shape[1:]) * row_bytes]
+        values: Floats = gguf.dequantize(stored.reshape(-1, row_bytes)[rows], kind)
+        return values
+
+    def _value(self, name: str) -> float:
+        return float(self._header.metadata[f"qwen3.{name}"])

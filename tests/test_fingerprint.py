@@ -1,0 +1,249 @@
+"""Whoever answers serves the weights that we mean, or nothing it says is believed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from models import qwen3
+from models.embedding_readout import EmbeddingReadout
+from models.export import write_gguf
+from models.fingerprint import Fingerprint, OtherWeights
+from models.llama_server import LlamaServer, LlamaServerError, TokenIds
+from models.prefix_readout import PrefixReadout
+from models.prepare import head_scale, prepare
+from models.prompt import SpecialTokens
+from models.readout import Readout
+from tests import tiny_model
+from tests.llama import EmbeddedServer
+
+EMBEDDING = ("--embeddings", "--pooling", "none", "--batch-size", "1024", "--ubatch-size", "1024")
+READOUTS = ["prefix", "embedding"]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Two models of one shape and one vocabulary."""
+
+    ours: Path
+    others: Path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
+    paths = []
+    for seed in (0, 1):
+        folder = tmp_path_factory.mktemp("weights")
+        tiny_model.make(seed=seed).write(folder)
+        paths.append(folder / "prepared.gguf")
+        prepare(folder / "model.gguf", paths[-1], head_type="F32")
+    return Weights(*paths)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, EmbeddedServer]]:
+    with EmbeddedServer() as prefix, EmbeddedServer(*EMBEDDING) as embedding:
+        yield {"prefix": prefix, "embedding": embedding}
+
+
+async def connect(kind: str, client: LlamaServer, gguf: Path) -> tuple[Readout, TokenIds]:
+    """A readout that means the weights in `gguf`, and what every prompt starts with."""
+    fingerprint = await Fingerprint.of(client, await SpecialTokens.of(client), gguf)
+    if kind == "embedding":
+        return await EmbeddingReadout.connect(client, fingerprint), fingerprint.ids
+    scale = head_scale(gguf)
+    assert scale is not None
+    return await PrefixReadout.connect(client, scale, fingerprint), fingerprint.ids
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", READOUTS)
+async def test_other_weights_are_found_at_the_start(
+    servers: dict[str, EmbeddedServer], weights: Weights, kind: str
+) -> None:
+    servers[kind].serve(weights.others)
+    async with LlamaServer(servers[kind].url, 60) as client:
+        with pytest.raises(OtherWeights, match=r"other weights than prepared\.gguf.*RERANKER_GGUF"):
+            await connect(kind, client, weights.ours)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", READOUTS)
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+async def test_restart_with_other_weights(
+    servers: dict[str, EmbeddedServer], weights: Weights, kind: str, warm: bool
+) -> None:
+    server = servers[kind]
+    server.serve(weights.ours)
+    async with LlamaServer(server.url, 60) as client:
+        readout, opening = await connect(kind, client, weights.ours)
+        prompt = np.array([*opening, *range(50, 90)])
+        expected = (await readout.read(prompt, [20, 55])).states
+
+        server.serve(weights.others)
+        if warm:
+            # As another client would: the cache then holds what it held before.
+            server.complete(prompt)
+        longer = np.array([*prompt, 7, 8, 9])
+        for ids, positions in ((longer, [20, 58]), (prompt, [20, 55])):
+            with pytest.raises(LlamaServerError):
+                await readout.read(ids, positions)
+        with pytest.raises(OtherWeights):
+            await readout.read(prompt, [20, 55])
+        with pytest.raises(OtherWeights):
+            await readout.check()
+
+        server.serve(weights.ours)
+        await readout.check()
+        again = await readout.read(prompt, [20, 55])
+        np.testing.assert_allclose(again.states, expected, atol=1e-5)
+        # Nothing was remembered over the restart but the first tokens, read again.
+        assert again.reused_tokens <= len(opening)
+
+
+@pytest.mark.anyio
+async def test_remembered_states_are_of_no_other_run(
+    servers: dict[str, EmbeddedServer], weights: Weights
+) -> None:
+    server = servers["prefix"]
+    server.serve(weights.ours)
+    async with LlamaServer(server.url, 60) as client:
+        readout, opening = await connect("prefix", client, weights.ours)
+        prompt = np.array([*opening, *range(50, 90)])
+        await readout.read(prompt, [20, 55])
+        # No connection is left that could tell.
+        server.serve(weights.others)
+
+        with pytest.raises(OtherWeights):
+            await readout.check()
+        with pytest.raises(OtherWeights):
+            await readout.read(prompt, [20, 55])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", READOUTS)
+async def test_file_overwritten_in_place(
+    servers: dict[str, EmbeddedServer], weights: Weights, tmp_path: Path, kind: str
+) -> None:
+    served = tmp_path / "prepared.gguf"
+    shutil.copyfile(weights.ours, served)
+    server = servers[kind]
+    server.serve(served)
+    async with LlamaServer(server.url, 60) as client:
+        readout, opening = await connect(kind, client, served)
+        prompt = np.array([*opening, *range(50, 90)])
+        expected = (await readout.read(prompt, [20, 55])).states
+
+        times = served.stat()
+        overwrite(served, weights.others)
+        # Whoever copies with times changes these alone.
+        os.utime(served, ns=(times.st_atime_ns, times.st_mtime_ns))
+        for ids in (prompt, np.array([*prompt, 7])):
+            with pytest.raises(OtherWeights):
+                await readout.read(ids, [20, 55])
+
+        overwrite(served, weights.ours)
+        again = await readout.read(prompt, [20, 55])
+        np.testing.assert_allclose(again.states, expected, atol=1e-5)
+
+
+@pytest.mark.anyio
+async def test_touched_file_changes_nothing(
+    servers: dict[str, EmbeddedServer], weights: Weights, tmp_path: Path
+) -> None:
+    served = tmp_path / "prepared.gguf"
+    shutil.copyfile(weights.ours, served)
+    servers["prefix"].serve(served)
+    async with LlamaServer(servers["prefix"].url, 60) as client:
+        readout, opening = await connect("prefix", client, served)
+        prompt = np.array([*opening, *range(50, 90)])
+        expected = (await readout.read(prompt, [20, 55])).states
+        # Replaced by another name for other weights: llama-server has the old ones mapped still.
+        shutil.copyfile(weights.others, tmp_path / "new")
+        os.replace(tmp_path / "new", served)
+
+        again = (await readout.read(prompt, [20, 55])).states
+
+        np.testing.assert_allclose(again, expected, atol=1e-5)
+
+
+def overwrite(path: Path, source: Path) -> None:
+    """Write the bytes of `source` into the file that is there."""
+    with path.open("r+b") as file:
+        file.write(source.read_bytes())
+
+
+@pytest.mark.anyio
+async def test_what_llama_server_did_not_compute_was_reused(
+    servers: dict[str, EmbeddedServer], weights: Weights
+) -> None:
+    server = servers["prefix"]
+    server.serve(weights.ours)
+    async with LlamaServer(server.url, 60) as client:
+        readout, opening = await connect("prefix", client, weights.ours)
+        prompt = np.array([*opening, *range(50, 150)])
+        await readout.read(prompt, [60, len(prompt) - 1])
+        # Another client of the slot leaves 50 tokens of it.
+        server.complete(np.array([*prompt[:50], 3, 4]))
+        longer = np.array([*prompt, 200, 201])
+
+        reading = await readout.read(longer, [60, len(longer) - 1])
+
+        assert reading.reused_tokens == 50
+        assert (await readout.read(longer, [60, len(longer) - 1])).reused_tokens == len(longer)
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])
+@pytest.mark.anyio
+async def test_own_weights_are_known_in_every_precision(tmp_path: Path, kind: str) -> None:
+    tiny = tiny_model.make(replace(tiny_model.CONFIG, num_hidden_layers=8), seed=3)
+    path = tmp_path / "model.gguf"
+    tokenizer = json.loads(tiny.tokenizer.to_str())
+    write_gguf(path, tiny.config, tiny.tensors, tokenizer, gguf.GGMLQuantizationType[kind])
+    with EmbeddedServer(*EMBEDDING) as server:
+        server.serve(path)
+        async with LlamaServer(server.url, 60) as client:
+            await connect("embedding", client, path)
+
+
+def test_tokens_beyond_the_vocabulary(weights: Weights) -> None:
+    with pytest.raises(qwen3.NotInVocabulary):
+        qwen3.hidden_state(weights.ours, np.array([5, 100_000]))
+
+
+def test_file_that_cannot_be_computed(weights: Weights, tmp_path: Path) -> None:
+    content = weights.ours.read_bytes()
+    path = tmp_path / "changed.gguf"
+    for message, changed in (
+        ("is no Qwen3", content.replace(b"qwen3", b"llama")),
+        ("other tensors", content.replace(b"blk.0.attn_q.weight", b"blk.0.attn_x.weight")),
+        ("cannot be computed", content[:-400_000]),
+    ):
+        path.write_bytes(changed)
+        with pytest.raises(qwen3.Unknown, match=message):
+            qwen3.hidden_state(path, np.array([5, 6]))
+
+
+@pytest.mark.anyio
+async def test_cache_of_few_bits(weights: Weights) -> None:
+    flags = ("--flash-attn", "on", "--cache-type-k", "q4_0", "--cache-type-v", "q4_0")
+    scale = head_scale(weights.ours)
+    assert scale is not None
+    with EmbeddedServer(*flags) as server:
+        server.serve(weights.ours)
+        async with LlamaServer(server.url, 60) as client:
+            tokens = await SpecialTokens.of(client)
+            told = await Fingerprint.of(client, tokens, weights.ours, ["q4_0"])
+            await PrefixReadout.connect(client, scale, told)
+            for path, cache_types in ((weights.others, ["q4_0"]), (weights.ours, ["f16"])):
+                other = await Fingerprint.of(client, tokens, path, cache_types)
+                with pytest.raises(OtherWeights, match="LLAMA_ARG_CACHE_TYPE_K"):
+                    await PrefixReadout.connect(client, scale, other)
