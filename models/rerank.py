@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.blocks import DoesNotFit, plan_blocks
 from models.llama_server import LlamaServer, TokenIds
 from models.projector import Projector, Vectors, cosine
-from models.prompt import SpecialTokens, prompt_segments
+from models.prompt import SpecialTokens, opening, prompt_segments
 from models.readout import HiddenStates, OnTurn, Readout, no_matter
 from models.texts import Text, Texts, positions
 
@@ -115,7 +115,8 @@ class Reranker:
         return reranker
 
     async def _check_vectors(self) -> None:
-        reading = await self._readout.read(np.array([self._tokens.embed]), [0])
+        ids = await self._server.tokenize([*opening(self._tokens), self._tokens.embed])
+        reading = await self._readout.read(ids, [len(ids) - 1])
         vectors = self._projector(reading.states)
         if not np.isfinite(vectors).all() or not vectors.any():
             raise ConfigurationError(
