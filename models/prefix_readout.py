@@ -101,7 +101,7 @@ class PrefixReadout:
         run = await self._runs.get()
         try:
             with self._doubting(run):
-                await self._confirm(run, doubt=True)
+                await self._confirm(run, ask=True)
         except Restarted:
             await self._runs.get()
 
@@ -119,7 +119,7 @@ class PrefixReadout:
         try:
             return await self._read(ids, positions, start, on_turn)
         except Restarted:
-            # Others may use the slots of an outside llama-server too; that does not go on for ever.
+            # Of an outside llama-server others may use the slots too, and go on to.
             return await self._read(ids, positions, start, on_turn, doubt_cache=False)
 
     async def _read(
@@ -134,9 +134,12 @@ class PrefixReadout:
         with self._doubting(run):
             async with run.slots.lease(ids) as slot:
                 queue_seconds = time.perf_counter() - start
+                self._check_current(run)
                 on_turn()
                 computed, lost = await self._fill(slot, ids, positions)
-                await self._confirm(run, doubt=lost and doubt_cache)
+                if lost and run.name is None and doubt_cache:
+                    raise Restarted("llama-server lost its cache")
+                await self._confirm(run, ask=lost)
                 states = np.stack([slot.states[position] for position in positions])
         return Reading(states, max(len(ids) - computed, 0), queue_seconds)
 
@@ -174,21 +177,23 @@ class PrefixReadout:
         self.max_tokens = props.context_size - 1
         return _Run(props.run, slots, connections, stamp)
 
-    async def _confirm(self, run: _Run, doubt: bool) -> None:
+    async def _confirm(self, run: _Run, ask: bool) -> None:
         """Raise `Restarted` unless what was read so far came from `run` and its weights.
 
-        Asks llama-server for its name where there is a `doubt` or a connection is new.
+        Asks llama-server for its name if told to, or if a connection is new.
         """
         connections = self._server.connections
-        if doubt or connections != run.connections:
-            now = (await self._server.props()).run
-            if now != run.name or (doubt and now is None):
+        if ask or connections != run.connections:
+            if (await self._server.props()).run != run.name:
                 raise Restarted("llama-server was started again")
             run.connections = connections
         if self._fingerprint.file_stamp() != run.file_stamp:
             raise Restarted("the GGUF was written to or replaced")
+        self._check_current(run)
+
+    def _check_current(self, run: _Run) -> None:
         if not self._runs.holds(run):
-            raise Restarted("llama-server was started again")
+            raise Restarted("llama-server has to be recognised again")
 
     @contextmanager
     def _doubting(self, run: _Run) -> Iterator[None]:
