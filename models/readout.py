@@ -51,5 +51,6 @@ class Readout(Protocol):
     ) -> Reading:
         """Hidden states of the prompt `ids` at ascending `positions`.
 
-        `ids` are at most `max_tokens`, and start as every prompt does. Raises `LlamaServerError` if they cannot be had whole.
+        `ids` are at most `max_tokens`, and start as every prompt does. Raises `LlamaServerError`
+        if they cannot be had whole.
         """

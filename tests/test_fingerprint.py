@@ -24,6 +24,7 @@ from models.prompt import SpecialTokens
 from models.readout import Readout
 from tests import tiny_model
 from tests.llama import EmbeddedServer
+from tests.reliability.faulty_proxy import FaultyProxy
 
 EMBEDDING = ("--embeddings", "--pooling", "none", "--batch-size", "1024", "--ubatch-size", "1024")
 READOUTS = ["prefix", "embedding"]
@@ -173,6 +174,43 @@ async def test_touched_file_changes_nothing(
         again = (await readout.read(prompt, [20, 55])).states
 
         np.testing.assert_allclose(again, expected, atol=1e-5)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("named", [True, False])
+async def test_restart_behind_a_proxy(
+    servers: dict[str, EmbeddedServer], weights: Weights, named: bool
+) -> None:
+    """The connection goes on; builds without names have nothing but their cache to tell."""
+    server = servers["prefix"]
+    server.serve(weights.ours)
+    with FaultyProxy(server.url) as proxy:
+        proxy.path, proxy.damage = "/props", bytes if named else without_name
+        async with LlamaServer(proxy.url, 60) as client:
+            readout, opening = await connect("prefix", client, weights.ours)
+            prompt = np.array([*opening, *range(50, 90)])
+            expected = (await readout.read(prompt, [20, 55])).states
+            await readout.check()
+            assert (await readout.read(prompt, [20, 55])).reused_tokens == len(prompt)
+
+            # Another client of the slot.
+            server.complete(np.arange(100, 140))
+            longer = np.array([*prompt, 7, 8, 9])
+            await readout.read(longer, [20, 58])
+
+            server.serve(weights.others)
+            with pytest.raises(OtherWeights):
+                await readout.read(np.array([*prompt, 5]), [20, 56])
+
+            server.serve(weights.ours)
+            again = (await readout.read(prompt, [20, 55])).states
+            np.testing.assert_allclose(again, expected, atol=1e-5)
+
+
+def without_name(props: bytes) -> bytes:
+    content = json.loads(props)
+    del content["media_marker"]
+    return json.dumps(content).encode().ljust(len(props))
 
 
 def overwrite(path: Path, source: Path) -> None:
