@@ -66,11 +66,13 @@ golden: $(VENV)-torch/.done
 train: $(VENV)-torch/.done
 	$(VENV)-torch/bin/python -m training $(TRAIN)
 
+# OpenMP (libgomp1) is the embedded llama-server's.
+DEMO_PACKAGES := python3-venv curl libgomp1
 demo-packages:
-	@PYTHON=$(PYTHON) tests/packages.sh python3-venv curl
+	@PYTHON=$(PYTHON) tests/packages.sh $(DEMO_PACKAGES)
 
 test-packages:
-	@PYTHON=$(PYTHON) tests/packages.sh python3-venv curl chromium faketime systemd
+	@PYTHON=$(PYTHON) tests/packages.sh $(DEMO_PACKAGES) chromium faketime systemd
 
 $(BIN)/python: | demo-packages
 	$(PYTHON) -m venv $(VENV)

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs those of the named Debian packages that are missing, where it may; else says which.
-# Usage: packages.sh PACKAGE...; PYTHON names the Python that needs its venv.
+# Usage: packages.sh PACKAGE...; PYTHON names the Python that needs them.
 set -euo pipefail
+python=${PYTHON:-python3}
 
 is_there() {
   case $1 in
     faketime) compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null ;;
-    python3-venv) "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null ;;
+    libgomp1) "$python" -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null ;;
+    python3-venv) "$python" -c 'import ensurepip, venv' 2>/dev/null ;;
     systemd) command -v systemd-analyze >/dev/null ;;
     *) command -v "$1" >/dev/null ;;
   esac
