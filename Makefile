@@ -6,20 +6,36 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCKED := $(PIP) --require-hashes -r requirements.lock
 
-.PHONY: demo test image lock audit soak screenshot test-container golden train bench
+# Tests that start no service.
+UNIT := $(addprefix tests/,test_blocks.py test_docs.py test_embedding_readout.py test_files.py \
+  test_lock.py test_nfc.py test_projector.py test_settings.py batch/test_files.py \
+  evaluate/test_measures.py)
+
+.PHONY: demo check fix lint test image lock audit soak screenshot test-container golden train bench
 .PHONY: demo-packages test-packages
 
 demo: demo-packages $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/demo.sh
 
 # PYTEST=… adds options, such as PYTEST=--durations=25.
-test: test-packages $(VENV)/.dev
+test: test-packages lint
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/python -m pytest -n logical --dist loadfile $(PYTEST)
+
+# Seconds: what can be said of a change without a service.
+check: lint
+	$(BIN)/python -m pytest $(UNIT) $(PYTEST)
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck -x start.sh sidecar/*.sh tests/demo.sh tests/container/*.sh tests/packages.sh bench/gpu.sh .ci/run
-	$(BIN)/hadolint Dockerfile
-	$(BIN)/python -m pytest -n logical --dist loadfile $(PYTEST)
+	$(BIN)/shellcheck -x start.sh sidecar/*.sh tests/demo.sh tests/container/*.sh tests/packages.sh \
+	  bench/gpu.sh .ci/run
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 # The image with its labels of revision and source. BUILD=… adds options of docker build.
 IMAGE ?= jina-reranker

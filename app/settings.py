@@ -103,7 +103,7 @@ class Settings:
         str,
         Rule(
             values.choice("prefix", "embedding"),
-            "how hidden states are read: `prefix` or `embedding`, see README.md",
+            "how hidden states are read: `prefix` or `embedding`",
         ),
     ] = "prefix"
     download: Annotated[
@@ -240,7 +240,7 @@ class Settings:
         Rule(
             values.whole(0),
             "tokens of context, of all slots together; `0`: all that the model was made for",
-            shown="see README.md",
+            shown="by device and readout",
         ),
     ] = None
     llama_arg_n_parallel: Annotated[

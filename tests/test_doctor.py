@@ -239,7 +239,7 @@ def test_newest_gguf_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_memory_of_the_published_model(
     size: float, slots: int, context: int, gigabytes: float
 ) -> None:
-    """The table of README.md, to which llama.cpp's own few hundred MB come."""
+    """The table of docs/operations.md, to which llama.cpp's own few hundred MB come."""
     transformer = Transformer(int(size), False, 28, 1024, 151_936, 16, 8, 128, 128, 131_072)
     sizes = Sizes("prefix", slots, context, 512, True, "F16", "F16")
 
