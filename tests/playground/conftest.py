@@ -12,8 +12,8 @@ from tests.playground.visit import Visit
 from tests.running import START_UP_SECONDS, Service
 
 
-# Before any service starts: without a browser there is nothing to test.
-@pytest.fixture(scope="session", autouse=True)
+# Not for the session: its event loop would be in the way of tests that run one themselves.
+@pytest.fixture(scope="package", autouse=True)
 def browser() -> Iterator[Browser]:
     expect.set_options(timeout=1000 * START_UP_SECONDS)
     with open_browser() as opened:
