@@ -131,10 +131,12 @@ class ConstantReadout:
 @pytest.mark.anyio
 @pytest.mark.parametrize("value", [0.0, 3e38, float("nan")])
 async def test_scores_that_would_be_none_are_refused_at_the_start(
-    model: Path, value: float
+    service: Service, model: Path, value: float
 ) -> None:
     projector = Projector.load(model / "projector.safetensors")
-    tokens = SpecialTokens(0, 1, 2, 3)
-    async with LlamaServer("http://127.0.0.1:9", timeout_seconds=1) as server:
+    async with LlamaServer(
+        service.llama_server_url, timeout_seconds=60, api_key=service.llama_server_key
+    ) as server:
+        tokens = await SpecialTokens.of(server)
         with pytest.raises(ConfigurationError, match="every score would be 0 or no number"):
             await Reranker.connect(server, ConstantReadout(value), projector, tokens, Limits())

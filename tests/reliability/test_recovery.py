@@ -60,17 +60,20 @@ def test_kill_under_load_leaks_nothing(recovering: Service) -> None:
     expected = scores(recovering)
     front = recovering.front
     descriptors = front.num_fds()
-    ended = threading.Event()
+    begun, ended = threading.Barrier(9), threading.Event()
 
     def ask() -> list[httpx.Response]:
-        responses = [recovering.rerank(**BODY)]
-        while not ended.is_set():
-            responses.append(recovering.rerank(**BODY))
+        with httpx.Client(timeout=60) as client:
+            begun.wait()
+            responses = [client.post(f"{recovering.url}/rerank", json=BODY)]
+            while not ended.is_set():
+                responses.append(client.post(f"{recovering.url}/rerank", json=BODY))
         return responses
 
     with ThreadPoolExecutor(8) as clients:
         asked = [clients.submit(ask) for _ in range(8)]
         killed = recovering.llama_server
+        begun.wait()
         killed.send_signal(signal.SIGKILL)
         killed.wait(5)
         wait_until(recovering.healthy)
