@@ -7,9 +7,9 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 LOCKED := $(PIP) --require-hashes -r requirements.lock
 
 # Tests that start no service.
-UNIT := $(addprefix tests/,test_blocks.py test_docs.py test_embedding_readout.py test_files.py \
-  test_lock.py test_nfc.py test_projector.py test_settings.py batch/test_files.py \
-  evaluate/test_measures.py)
+UNIT := $(addprefix tests/,test_blocks.py test_docs.py test_docstrings.py test_embedding_readout.py \
+  test_files.py test_gguf_header.py test_lock.py test_nfc.py test_projector.py test_requirements.py \
+  test_settings.py evaluate/test_measures.py)
 
 .PHONY: demo check fix lint test image lock audit soak screenshot test-container golden train bench
 .PHONY: demo-packages test-packages
@@ -24,7 +24,7 @@ test: test-packages lint
 
 # Seconds: what can be said of a change without a service.
 check: lint
-	$(BIN)/python -m pytest $(UNIT) $(PYTEST)
+	$(BIN)/python -m pytest -n logical $(UNIT) $(PYTEST)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
