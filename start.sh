@@ -13,7 +13,7 @@ Serves a reranker on RERANKER_HOST:RERANKER_PORT. Settings are environment varia
   RERANKER_QUANT       which GGUF of that folder, such as Q8_0   (the newest)
   RERANKER_GGUF        GGUF file, instead of the folder's
   RERANKER_PROJECTOR   projector file, instead of the folder's
-  RERANKER_READOUT     prefix or embedding, see README.md        (prefix)
+  RERANKER_READOUT     prefix or embedding                       (prefix)
   RERANKER_DOWNLOAD    1: download weights that are missing      (0)
   RERANKER_HOST        address to listen on                      (127.0.0.1)
   RERANKER_PORT        port to listen on                         (7998)
@@ -31,7 +31,7 @@ Serves a reranker on RERANKER_HOST:RERANKER_PORT. Settings are environment varia
   LLAMA_ARG_...        any option of llama-server under its documented variable
 
 Exit status: 0 after TERM or INT, 1 if start-up fails or llama-server ends 5 times in 10 minutes,
-else that of the front. README.md lists the settings of the front.
+else that of the front. docs/settings.md lists all settings.
 HELP
 }
 
