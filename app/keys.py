@@ -11,21 +11,26 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from models.slots import TENANT
+
 # Health, the pages where a key can be typed, and what one of them describes.
 _WITHOUT_KEY = re.compile(r"/|/health|/page/.*|/docs|/openapi\.json")
 _DETAIL = "send a key of RERANKER_API_KEY as the header `Authorization: Bearer <key>`"
 
 
 class RequireKey:
-    """Middleware that lets only requests with one of `keys` as bearer token through."""
+    """Middleware that lets only requests with one of `keys` as bearer token through.
+
+    Each key is a tenant of its own.
+    """
 
     def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
         self._app = app
-        self._keys = [form for key in keys for form in _forms(key)]
+        self._keys = [(form, tenant) for tenant, key in enumerate(keys) for form in _forms(key)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if scope["type"] != "http" or _is_open(scope) or self._has_key(scope):
+        if scope["type"] != "http" or _is_open(scope) or self._enters(scope):
             await self._app(scope, receive, send)
             return
         # A name for each dialect's clients: the key is refused before the body tells the dialect.
@@ -33,14 +38,17 @@ class RequireKey:
         refusal = JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})
         await refusal(scope, receive, send)
 
-    def _has_key(self, scope: Scope) -> bool:
+    def _enters(self, scope: Scope) -> bool:
         header = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
         scheme, _, token = header.partition(b" ")
         # Only what HTTP calls white space: other bytes may be part of a character.
         given = token.strip(b" \t")
         # Every key is compared, so that the time does not tell which one is close.
-        matches = [secrets.compare_digest(given, key) for key in self._keys]
-        return scheme.lower() == b"bearer" and any(matches)
+        tenants = [tenant for key, tenant in self._keys if secrets.compare_digest(given, key)]
+        if scheme.lower() != b"bearer" or not tenants:
+            return False
+        TENANT.set(tenants[0])
+        return True
 
 
 def _forms(key: str) -> set[bytes]:

@@ -157,7 +157,8 @@ class PrefixReadout:
             slot.cached = slot.cached[: len(prompt)]
             # Of a prompt that is all there the last token is computed again.
             expected = min(len(slot.cached), len(prompt) - 1)
-            tokens = await self._top_tokens(prompt, slot.id)
+            tokens = await self._top_tokens(prompt, slot.id, use_cache=not slot.foreign)
+            slot.foreign = False
             lost |= tokens.cached_tokens < expected
             slot.states[position] = self._decode(tokens)
             slot.cached = prompt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,30 +13,39 @@ from numpy.typing import NDArray
 
 from models.llama_server import TokenIds
 
+# Whose prompt it is. How quick an answer is would tell one what another has asked.
+TENANT: ContextVar[int | None] = ContextVar("tenant", default=None)
+
 
 @dataclass(eq=False)
 class Slot:
     """A slot, the tokens that are in its cache at least, and the hidden states read from it.
 
-    The model is causal: a state holds for every prompt that is the same up to its position.
+    The model is causal: a state holds for every prompt that is the same up to its position, of the
+    same `tenant`. `foreign` is a slot whose cache may be another tenant's still.
     """
 
     id: int
+    tenant: int | None = None
+    foreign: bool = False
     cached: TokenIds = field(default_factory=lambda: np.empty(0, np.int64))
     states: dict[int, NDArray[np.float32]] = field(default_factory=dict)
 
     def common_prefix(self, prompt: TokenIds) -> int:
-        """Tokens of `prompt` that are in the cache."""
+        """Tokens of `prompt` that are in the cache, of its tenant."""
+        if self.tenant != TENANT.get():
+            return 0
         length = min(len(self.cached), len(prompt))
         differences = np.flatnonzero(self.cached[:length] != prompt[:length])
         return int(differences[0]) if len(differences) else length
 
-    def turn_to(self, prompt: TokenIds) -> int:
-        """Drop what does not hold for `prompt`; the tokens of it that are in the cache."""
+    def turn_to(self, prompt: TokenIds) -> None:
+        """Drop what does not hold for `prompt` or is another tenant's."""
         common = self.common_prefix(prompt)
         self.cached = self.cached[:common]
         self.states = {i: s for i, s in self.states.items() if i < common}
-        return common
+        if self.tenant != TENANT.get():
+            self.tenant, self.foreign = TENANT.get(), True
 
 
 class SlotPool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -21,7 +22,8 @@ from models.llama_server import LlamaServer, LlamaServerError, TokenIds
 from models.prefix_readout import PrefixReadout
 from models.prepare import head_scale, prepare
 from models.prompt import SpecialTokens
-from models.readout import Readout
+from models.readout import Reading, Readout
+from models.slots import TENANT
 from tests import tiny_model
 from tests.llama import EmbeddedServer
 from tests.reliability.faulty_proxy import FaultyProxy
@@ -237,6 +239,54 @@ async def test_what_llama_server_did_not_compute_was_reused(
 
         assert reading.reused_tokens == 50
         assert (await readout.read(longer, [60, len(longer) - 1])).reused_tokens == len(longer)
+
+
+@pytest.mark.anyio
+async def test_tenants_find_nothing_of_each_other(
+    servers: dict[str, EmbeddedServer], weights: Weights
+) -> None:
+    server = servers["prefix"]
+    server.serve(weights.ours)
+    async with LlamaServer(server.url, 60) as client:
+        readout, opening = await connect("prefix", client, weights.ours)
+        prompt = np.array([*opening, *range(50, 150)])
+        positions = [60, len(prompt) - 1]
+
+        async def reading_of(tenant: int) -> Reading:
+            TENANT.set(tenant)
+            return await readout.read(prompt, positions)
+
+        readings = [await asyncio.create_task(reading_of(tenant)) for tenant in (1, 1, 2, 2, 1)]
+
+    # What llama-server had to compute is what is not reused.
+    assert [reading.reused_tokens for reading in readings] == [0, len(prompt), 0, len(prompt), 0]
+    for reading in readings:
+        np.testing.assert_allclose(reading.states, readings[0].states, atol=1e-5)
+
+
+@pytest.mark.anyio
+async def test_cancelled_call_leaves_no_cache_of_another_tenant(
+    servers: dict[str, EmbeddedServer], weights: Weights
+) -> None:
+    server = servers["prefix"]
+    server.serve(weights.ours)
+    async with LlamaServer(server.url, 60) as client:
+        readout, opening = await connect("prefix", client, weights.ours)
+        prompt = np.array([*opening, *range(50, 150)])
+
+        async def read(tenant: int) -> Reading:
+            TENANT.set(tenant)
+            return await readout.read(prompt, [len(prompt) - 1])
+
+        await asyncio.create_task(read(1))
+        cancelled = asyncio.create_task(read(2))
+        # It has its slot, and its call is not sent yet.
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+
+        assert (await asyncio.create_task(read(2))).reused_tokens == 0
 
 
 @pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q8_0", "Q4_0"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cohere
 import httpx
@@ -76,6 +78,23 @@ def test_official_client_sends_its_key(locked: Service) -> None:
     assert right.rerank(model="any", query="soup?", documents=["noon"]).results[0].index == 0
     with pytest.raises(cohere.UnauthorizedError):
         wrong.rerank(model="any", query="soup?", documents=["noon"])
+
+
+def test_keys_share_no_states(locked: Service) -> None:
+    body = {"query": "what do keys share?", "documents": ["noon", "two " * 50]}
+    forms = (b"first", "zweiter-schlüssel".encode(), "zweiter-schlüssel".encode("latin-1"))
+    for i, key in enumerate([forms[0], forms[0], forms[1], forms[2], forms[0]]):
+        headers = {b"Authorization": b"Bearer " + key, b"X-Request-ID": b"shared-%d" % i}
+        httpx.post(f"{locked.url}/rerank", json=body, headers=headers).raise_for_status()
+
+    def lines() -> list[dict[str, Any]]:
+        logged = [line for line in locked.output.splitlines() if '"shared-' in line]
+        return [json.loads(line) for line in logged]
+
+    wait_until(lambda: len(lines()) == 5)
+    reused = [line["reused_tokens"] for line in lines()]
+    tokens = lines()[0]["tokens"]
+    assert reused[1:] == [tokens, 0, tokens, 0]
 
 
 def test_keys_are_in_no_log(locked: Service) -> None:

@@ -72,6 +72,17 @@ def _tested() -> list[tuple[str, str, str]]:
             "tests/reliability/test_determinism.py"
         ),
         "llama-server listens on the machine itself only": "tests/test_start.py",
+        "llama-server answers who has its key, and no web page": "tests/test_llama_server_key.py",
+        "No score is of other weights than those of RERANKER_GGUF: llama-server started again with "
+        "another file, an outside one that serves another model, a file overwritten where it is "
+        "are found by the hidden state after the prompts' first tokens, which is computed from "
+        "the file too; the service then refuses with 503": (
+            "tests/test_fingerprint.py tests/reliability/test_other_weights.py"
+        ),
+        "Keys share neither remembered states nor llama-server's cache, so that no time tells one "
+        "what another has asked; Server-Timing can be told to all": (
+            "tests/test_fingerprint.py tests/test_keys.py"
+        ),
         "Neither a model's name nor a hub's file name leads into another folder": (
             "tests/test_start_refused.py tests/test_download.py"
         ),
