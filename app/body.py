@@ -18,12 +18,14 @@ from app.admission import Place
 from app.disconnect import ClientLeft
 from app.drain import DrainedRoute
 from app.errors import Problem, TooLarge
-from app.excerpt import Excerpt, size
+from app.excerpt import Excerpt, has_more_values, size
 from app.service import Service
 from app.settings import Settings
 
 # About a millisecond of parsing.
 _LARGE_BODY_BYTES = 128 * 1024
+# Some ten milliseconds.
+_MOST_VALUES = 1_000_000
 # Their names in the dialects.
 _DOCUMENTS = ("documents", "texts")
 # Parsing holds the interpreter's lock: two at a time would hold up the event loop twice as long.
@@ -83,14 +85,22 @@ class JSONRequest(Request):
         await self.body()
         content, self._content = self._content or b"", b""
         if len(content) < _LARGE_BODY_BYTES:
-            self.parsed = self.excerpt.of(content)
+            self.parsed = self._parse(content)
         else:
             loop = asyncio.get_running_loop()
-            self.parsed = await loop.run_in_executor(_parsing, self.excerpt.of, content)
+            self.parsed = await loop.run_in_executor(_parsing, self._parse, content)
         _check_count(self.parsed, self.app.state.settings.max_documents)
         # Texts take up to four times the memory of their bytes, what was passed over none.
         self.place.grow(size(self.parsed) - len(content))
         return self.parsed
+
+    def _parse(self, content: bytes) -> Any:
+        if has_more_values(content, _MOST_VALUES):
+            raise TooLarge(
+                f"the body has more than {_MOST_VALUES:,} values; send the documents in several "
+                "requests, or without what is not to be ranked"
+            )
+        return self.excerpt.of(content)
 
 
 class JSONRoute(DrainedRoute):

@@ -13,7 +13,9 @@ from msgspec import UNSET, Raw
 Decoder = msgspec.json.Decoder[msgspec.Struct]
 
 # A body with more brackets and commas, in its texts or between them, is never built whole.
-_MOST_ELEMENTS = 100_000
+_MOST_BUILT = 100_000
+_MARKS = (b"[", b"{", b",")
+_WINDOW = 64 * 1024
 # Objects in place of texts are read for this, and for the fields that the body names itself.
 _TEXT, _NAMED_BY, _MOST_NAMES = "text", "rank_fields", 16
 _OBJECT, _LIST = b"{["
@@ -39,7 +41,7 @@ class Excerpt:
             raise json.JSONDecodeError("nested too deeply", "", 0) from error
         except ValueError as error:
             # `json` takes lone surrogates, NaN and UTF-16, and says better what is wrong.
-            if sum(map(body.count, (b"[", b"{", b","))) <= _MOST_ELEMENTS:
+            if sum(map(body.count, _MARKS)) <= _MOST_BUILT:
                 return _loads(body)
             if isinstance(error, msgspec.ValidationError):
                 return []
@@ -56,6 +58,28 @@ class Excerpt:
         if memoryview(raw)[0] == _LIST:
             return [_item(each, item) for _, each in _present(self._items, raw)]
         return _item(raw, item)
+
+
+def has_more_values(body: bytes, most: int) -> bool:
+    """Whether there are more than about `most` values in `body`, counted without parsing it.
+
+    To pass over values holds the interpreter's lock for some ten nanoseconds each; this does not.
+    """
+    if sum(map(body.count, _MARKS)) <= most:
+        return False
+    # They may be marks in texts: a window without escapes, split at quotes, tells.
+    count, inside, carried = 0, 0, b""
+    for start in range(0, len(body), _WINDOW):
+        window = carried + body[start : start + _WINDOW]
+        window = window.replace(b"\\\\", b"").replace(b'\\"', b"")
+        carried = b"\\" if window.endswith(b"\\") else b""
+        parts = window.split(b'"')
+        values = b"".join(parts[inside::2])
+        inside = (inside + len(parts) - 1) % 2
+        count += sum(map(values.count, _MARKS))
+        if count > most:
+            return True
+    return False
 
 
 def size(value: Any) -> int:

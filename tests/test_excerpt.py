@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.excerpt import Excerpt, size
+from app import excerpt
+from app.excerpt import Excerpt, has_more_values, size
 
 FIELDS = ("query", "documents", "top_n", "rank_fields")
 EXCERPT = Excerpt(FIELDS, limit=3)
@@ -43,9 +44,9 @@ def test_what_is_known_is_read_and_the_rest_is_not(
 ) -> None:
     names = ["text", *known.get("rank_fields", [])]
 
-    excerpt = EXCERPT.of(json.dumps(unknown | known).encode())
+    read = EXCERPT.of(json.dumps(unknown | known).encode())
 
-    assert excerpt == {name: named(value, names) for name, value in known.items()}
+    assert read == {name: named(value, names) for name, value in known.items()}
 
 
 def test_what_is_nested_is_empty_and_what_is_too_long_is_cut() -> None:
@@ -100,3 +101,22 @@ def test_malformed_and_too_much_for_json() -> None:
 
 def test_size_is_that_of_characters_in_memory() -> None:
     assert size({"a": ["", "b" * 1000, 3, {"text": "😀" * 1000}]}) == pytest.approx(5000, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("body", "marks"),
+    [
+        (b'["[,{", "\\"[,[", "\\\\", {"a": [1, 2]}]', 7),
+        (b'{"a": "' + b"," * 1000 + b'"}', 1),
+        (b'[1, "never closed [[[', 2),
+        (b"[" * 1000, 1000),
+    ],
+)
+@pytest.mark.parametrize("window", [1, 2, 3, 5, 10_000])
+def test_values_are_counted_outside_of_texts(
+    monkeypatch: pytest.MonkeyPatch, body: bytes, marks: int, window: int
+) -> None:
+    monkeypatch.setattr(excerpt, "_WINDOW", window)
+
+    assert has_more_values(body, marks - 1)
+    assert not has_more_values(body, marks)

@@ -58,9 +58,11 @@ def _tested() -> list[tuple[str, str, str]]:
         ),
         "Text never becomes a special token and changes no token but its own; "
         "each document gets a finite score in -1…1": "tests/reliability/test_hostile_text.py",
-        "A hostile body takes neither minutes nor gigabytes; the largest one holds up other "
-        "requests for one pass over its bytes, less than a quarter of the time that Python's "
-        "`json` would take": "tests/reliability/test_hostile_bodies.py tests/test_nfc.py",
+        "A hostile body takes neither minutes nor gigabytes; four of the largest hold up "
+        "other requests for a few passes over a million values, less than half the time in which "
+        "Python's `json` would read one": (
+            "tests/reliability/test_hostile_bodies.py tests/test_nfc.py"
+        ),
         "A request waits for one call of a larger one, whatever that one brings: texts are "
         "tokenized a few kilobytes at a time, as far as they are kept": (
             "tests/reliability/test_fairness.py tests/test_texts.py"
