@@ -65,9 +65,9 @@ cause() {
   fi
 }
 
-# Becomes curl, which asks the URL $1 with the key $2 for at most $3 seconds. The key is on no
-# command line, and never goes through a proxy.
+# Becomes curl, which asks the URL $1 with the key $2, if any, for at most $3 seconds. The key is
+# on no command line, and never goes through a proxy.
 ask() {
   exec curl -fs --config - -o /dev/null --noproxy '*' --max-time "$3" "$1" \
-    <<<"header = \"Authorization: Bearer $2\""
+    <<<"${2:+header = \"Authorization: Bearer $2\"}"
 }
