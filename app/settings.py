@@ -184,7 +184,11 @@ class Settings:
         float, Rule(values.seconds(0), "how long requests in the model may go on after TERM")
     ] = 30.0
     hang_seconds: Annotated[
-        float, Rule(values.seconds(), "a llama-server silent for so long is started again")
+        float,
+        Rule(
+            values.seconds(),
+            "a llama-server silent for so long is started again; a front ends the service",
+        ),
     ] = 30.0
     gpu_fallback: Annotated[
         bool,

@@ -67,10 +67,10 @@ class Facts:
 
 def gather(wishes: Wishes, gguf: Path | None) -> Facts:
     """Look; `gguf` is the file that llama-server is to serve, if it is known and there."""
-    options = {name: value for name, value in os.environ.items() if name.startswith("LLAMA_ARG_")}
+    given = options()
     command = None if wishes.llama_server_url else find_llama_server(wishes.llama_server_bin)
     try:
-        devices = find_devices(command, options) if command else ()
+        devices = find_devices(command, given) if command else ()
     except TimeoutError:
         devices = None
     return Facts(
@@ -80,8 +80,14 @@ def gather(wishes: Wishes, gguf: Path | None) -> Facts:
         gguf=gguf,
         context=_context(gguf) if gguf else None,
         memory=memory_limit(),
-        options={name: value for name, value in options.items() if value},
+        options=given,
     )
+
+
+def options() -> dict[str, str]:
+    """The LLAMA_ARG_… of the environment; one that is empty is not set."""
+    found = ((name, value) for name, value in os.environ.items() if name.startswith("LLAMA_ARG_"))
+    return {name: value for name, value in found if value}
 
 
 def find_llama_server(binary: str | Path | None) -> Sequence[str] | None:
@@ -102,7 +108,7 @@ def find_devices(
     Raises `TimeoutError` after `seconds`.
     """
     # The embedded llama-server knows no GPU.
-    if tuple(command) == EMBEDDED or stays_on_cpu(options):
+    if not command or tuple(command) == EMBEDDED or stays_on_cpu(options):
         return ()
     _, _, listed = _output([*command, "--list-devices"], seconds).partition("Available devices:")
     devices = [

@@ -82,12 +82,12 @@ def plan(wishes: Wishes, facts: Facts, smaller: int = 0) -> Plan:
         raise PlanError("there is no llama-server to start, or no GGUF to serve")
     options = facts.options
     on_gpu = bool(facts.devices) and not stays_on_cpu(options)
-    slots, context = _sizes(wishes, facts, on_gpu)
+    slots, context = sizes(wishes, facts.context, on_gpu)
     fallback = ""
     for _ in range(smaller if on_gpu else 0):
         if context // 2 < LEAST_CONTEXT * slots:
             on_gpu, fallback = False, "the CPU is used"
-            slots, context = _sizes(wishes, facts, on_gpu)
+            slots, context = sizes(wishes, facts.context, on_gpu)
             break
         context //= 2
         fallback = f"the context is halved to {context} tokens"
@@ -115,14 +115,14 @@ def plan(wishes: Wishes, facts: Facts, smaller: int = 0) -> Plan:
     )
 
 
-def _sizes(wishes: Wishes, facts: Facts, on_gpu: bool) -> tuple[int, int]:
-    """Slots and context as the user set them, or ours."""
+def sizes(wishes: Wishes, trained: int | None, on_gpu: bool) -> tuple[int, int]:
+    """Slots and context as the user set them, or ours; `trained` is the model's own context."""
     embedding = wishes.readout == "embedding"
     # A GPU has idle moments between the calls of one request that another can use.
     slots = wishes.llama_arg_n_parallel or (2 if on_gpu and not embedding else 1)
     context = wishes.llama_arg_ctx_size
     if context == 0:
-        context = facts.context
+        context = trained
     return slots, context or (LEAST_CONTEXT if embedding else _PREFIX_CONTEXT * slots)
 
 

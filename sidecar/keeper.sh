@@ -16,6 +16,8 @@ readonly SHORTAGE='out.?of.?(device.?|host.?)?memory|(fail|unable).*to alloc|ins
 mapfile -d '' -t command <"$FOLDER/command"
 # shellcheck source=/dev/null
 source "$FOLDER/environment"
+# An empty one is not set; llama-server would take it for a wrong number.
+for name in "${!LLAMA_ARG_@}"; do [[ -n ${!name} ]] || unset "$name"; done
 # Set by $FOLDER/settings.
 # shellcheck disable=SC2034
 directory='' hang_seconds='' key='' log='' memory_limit='' restarts='' shrinks='' url=''

@@ -68,7 +68,9 @@ def odd(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servi
     start.chmod(0o755)
     proxy = f"http://127.0.0.1:{free_port()}"
     proxies = {name: proxy for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")}
+    # As a file of settings leaves what is not filled in.
     paths = {"LLAMA_SERVER_BIN": "./llama-server", "RERANKER_LOG_DIR": "logs"}
+    paths |= {"LLAMA_ARG_UBATCH": "", "LLAMA_ARG_CTX_SIZE": ""}
     service = Service(model, str(start), **paths, **proxies)
     service.launch()
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -32,11 +31,11 @@ def plan(
     from app.settings import Settings, SettingsError
     from app.start import run_folder, weights
     from app.start.problems import problems
+    from models.ending import end_on_term
     from models.facts import gather
     from models.plan import plan as decide
 
-    # An exception ends what it started, and cleans up; the signal alone would not.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    end_on_term()
     try:
         settings = Settings.load()
     except SettingsError as error:

@@ -46,5 +46,5 @@ def _examine(plan: Plan) -> Iterator[Finding]:
         if model is not None:
             yield skipped("memory", "the running service has what it needs")
         elif transformer is not None:
-            yield check_memory(plan, transformer, devices)
+            yield check_memory(plan, transformer, devices or ())
     yield check_scores(plan, model)

@@ -8,13 +8,17 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from app.doctor.finding import Finding, ok, problem
-from app.doctor.plan import EMBEDDED, Plan
+from app.doctor.plan import Plan
+from models.facts import EMBEDDED
 
 _SECONDS = 60
-_FLAGS = ("--model", "--host", "--port", "--ctx-size", "--parallel", "--flash-attn", "--verbosity")
+_FLAGS = (
+    *("--api-key", "--model", "--host", "--port"),
+    *("--ctx-size", "--parallel", "--flash-attn", "--verbosity"),
+)
 _READOUT_FLAGS = {
     "prefix": ("--cache-ram",),
     "embedding": ("--embeddings", "--pooling", "--batch-size", "--ubatch-size"),
@@ -26,7 +30,7 @@ class CommandError(Exception):
 
 
 def check_llama_server(plan: Plan) -> Finding:
-    """Whether there is a llama-server that runs and has the flags that start.sh gives it."""
+    """Whether there is a llama-server that runs and knows the options that start.sh sets."""
     subject = "llama-server"
     if plan.llama_server is None:
         named = plan.settings.llama_server_bin
@@ -66,7 +70,7 @@ def _ignored(known: str) -> Iterator[str]:
             yield name + (f" (did you mean {meant[0]}?)" if meant else "")
 
 
-def output(command: list[str], argument: str) -> str:
+def output(command: Sequence[str], argument: str) -> str:
     """What `command argument` prints on both outputs; raises `CommandError`."""
     try:
         done = subprocess.run(
@@ -84,8 +88,8 @@ def output(command: list[str], argument: str) -> str:
     return printed
 
 
-def _version(command: list[str]) -> str:
-    if command == EMBEDDED:
+def _version(command: Sequence[str]) -> str:
+    if tuple(command) == EMBEDDED:
         return f"embedded, xllamacpp {importlib.metadata.version('xllamacpp')}"
     try:
         found = re.search(r"version: (\S+)", output(command, "--version"))

@@ -6,14 +6,13 @@ import os
 from pathlib import Path
 
 from app.doctor.finding import Finding, ok, problem
-
-_LOG = "llama-server.log"
+from app.start.problems import LOG
 
 
 def check_log_folder(folder: Path) -> Finding:
     """Whether start.sh can write there; it makes the folder if it is missing."""
     subject = "log"
-    log = folder / _LOG
+    log = folder / LOG
     path = next(path for path in (log, *log.parents) if path.exists())
     mode = os.W_OK if path == log else os.W_OK | os.X_OK
     if os.access(path, mode) and path.is_dir() == (path != log):

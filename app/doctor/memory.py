@@ -9,11 +9,12 @@ from pathlib import Path
 
 from app.doctor.cgroups import free_in_cgroups
 from app.doctor.finding import Finding, ok, problem
-from app.doctor.gpu import Device
 from app.doctor.plan import Plan
 from app.doctor.weights import Transformer
 from app.settings import Settings
+from models.facts import Device
 from models.gguf_header import KINDS
+from models.plan import sizes
 
 # Tokens around the query and one document in the vocabulary of jina-reranker-v3, rounded up.
 _TEMPLATE_TOKENS = 160
@@ -41,18 +42,13 @@ class Sizes:
     @classmethod
     def of(cls, settings: Settings, transformer: Transformer, on_gpu: bool) -> Sizes:
         """As start.sh sets them."""
-        embedding = settings.readout == "embedding"
-        slots = settings.llama_arg_n_parallel or (2 if on_gpu and not embedding else 1)
-        context = settings.llama_arg_ctx_size
-        if context is None:
-            context = 4096 if embedding else 16384 * slots
+        slots, context = sizes(settings, transformer.context, on_gpu)
         flash_attention = settings.llama_arg_flash_attn or ("auto" if on_gpu else "off")
         return cls(
             readout=settings.readout,
             slots=slots,
-            # llama-server reads 0 as all that the model was made for.
-            context=context or transformer.context,
-            batch=settings.llama_arg_ubatch or (None if embedding else 512),
+            context=context,
+            batch=settings.llama_arg_ubatch or (None if settings.readout == "embedding" else 512),
             flash_attention=flash_attention == "on" or (on_gpu and flash_attention == "auto"),
             cache_type_k=settings.llama_arg_cache_type_k.upper(),
             cache_type_v=settings.llama_arg_cache_type_v.upper(),
@@ -79,23 +75,24 @@ class Sizes:
 def check_memory(plan: Plan, transformer: Transformer, devices: Sequence[Device]) -> Finding:
     """Whether weights and context fit what is free."""
     subject = "memory"
-    sizes = Sizes.of(plan.settings, transformer, on_gpu=bool(devices))
-    least = sizes.slots * _least_slot(plan)
-    if sizes.context < least:
+    wanted = Sizes.of(plan.settings, transformer, on_gpu=bool(devices))
+    least = wanted.slots * _least_slot(plan)
+    if wanted.context < least:
         return problem(
             subject,
-            f"a context of {sizes.context:,} tokens is too small for one truncated document and "
+            f"a context of {wanted.context:,} tokens is too small for one truncated document and "
             "its query",
             f"set LLAMA_ARG_CTX_SIZE={least}, or lower RERANKER_MAX_DOCUMENT_TOKENS",
         )
-    told = f"{sizes.bytes_needed(transformer) / 1e9:.1f} GB for {sizes.context:,} tokens of context"
+    needed = wanted.bytes_needed(transformer)
+    told = f"{needed / 1e9:.1f} GB for {wanted.context:,} tokens of context"
     free = _free_on(devices) if devices else free_memory()
     if free is None:
         return ok(subject, f"{told}; how much is free cannot be told here")
     told += f", {free / 1e9:.1f} GB free"
-    largest = _largest_context(sizes, transformer, free)
-    if sizes.bytes_needed(transformer) <= _USABLE * free:
-        more = f"; LLAMA_ARG_CTX_SIZE={largest} would fit" if largest > sizes.context else ""
+    largest = _largest_context(wanted, transformer, free)
+    if needed <= _USABLE * free:
+        more = f"; LLAMA_ARG_CTX_SIZE={largest} would fit" if largest > wanted.context else ""
         return ok(subject, told + more)
     if largest < least:
         advice = "free some, or use smaller weights: RERANKER_QUANT=Q4_K_M"

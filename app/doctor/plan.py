@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.settings import Settings
+from models.facts import find_llama_server
 from models.files import find_gguf
-
-EMBEDDED = [sys.executable, "-m", "models.embedded_server"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +17,7 @@ class Plan:
 
     settings: Settings
     gguf: Path | None
-    llama_server: list[str] | None
+    llama_server: Sequence[str] | None
     running: str | None = None
 
     @classmethod
@@ -28,7 +25,7 @@ class Plan:
         """Look for what the settings leave open."""
         folder = Path("weights", settings.model)
         gguf = settings.gguf or find_gguf(folder, settings.quant or "")
-        return cls(settings, gguf, _llama_server(settings))
+        return cls(settings, gguf, find_llama_server(settings.llama_server_bin))
 
     @property
     def download_command(self) -> str:
@@ -37,15 +34,3 @@ class Plan:
         return f"python -m models.download {self.settings.model}" + (
             f" --quant {quant}" if quant else ""
         )
-
-
-def _llama_server(settings: Settings) -> list[str] | None:
-    if settings.llama_server_bin:
-        named = str(settings.llama_server_bin)
-        return [named] if shutil.which(named) else None
-    for candidate in ("llama-server", "/app/llama-server"):
-        if shutil.which(candidate):
-            return [candidate]
-    if importlib.util.find_spec("xllamacpp"):
-        return EMBEDDED
-    return None

@@ -29,7 +29,7 @@ BEGINNINGS = (
 
 
 def main(
-    kills: int = 10,
+    kills: int = 4,
     hangs: int = 3,
     clients: int = 8,
     timeout_seconds: int = 10,
