@@ -119,6 +119,7 @@ def test_full_disk_ends_nothing(model: Path, tmp_path: Path) -> None:
         wait_until(service.healthy)
         known = known_questions(service.url, count=10)
         with Load(service.url, known, clients=8) as load:
+            load.wait_for_more("right", 8)
             service.llama_server.kill()
             load.wait_for_more("503", 1)
             load.wait_for_more("right", 16)
