@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -329,11 +327,8 @@ class Settings:
     @property
     def url(self) -> str:
         """Where this machine reaches the service."""
-        host = self.host
-        with suppress(ValueError):
-            address = ipaddress.ip_address(host)
-            if address.is_unspecified:
-                host = "127.0.0.1" if address.version == 4 else "::1"
+        # `::` is every address, and a container has those of IPv4 whether it has IPv6 or not.
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property

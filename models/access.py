@@ -16,9 +16,9 @@ def require_writable(folder: Path) -> None:
         raise OSError(number, os.strerror(number), str(folder))
 
 
-def explain(error: OSError) -> str:
+def explain(error: Exception) -> str:
     """The error, with what to do where access is denied."""
-    if error.filename is None:
+    if not isinstance(error, OSError) or error.filename is None:
         return str(error)
     path = Path(error.filename)
     if error.errno == errno.EROFS:

@@ -303,10 +303,8 @@ def main() -> None:
     end_on_term()
     try:
         folder = download(arguments.model, arguments.quant)
-    except OSError as error:
+    except (DownloadError, OSError) as error:
         sys.exit(f"models.download: {explain(error)}")
-    except DownloadError as error:
-        sys.exit(f"models.download: {error}")
     except KeyboardInterrupt:
         sys.exit("\nmodels.download: interrupted; run it again to continue")
     print(f"{arguments.model} is in {folder}")

@@ -345,10 +345,8 @@ def main() -> None:
             prepare(source, target, arguments.head_type, arguments.force)
         else:
             target = prepared(source)
-    except OSError as error:
+    except (GGUFError, PrepareError, OSError) as error:
         sys.exit(f"models.prepare: {explain(error)}")
-    except (GGUFError, PrepareError) as error:
-        sys.exit(f"models.prepare: {error}")
     except KeyboardInterrupt:
         sys.exit("\nmodels.prepare: interrupted; run it again")
     print(target)

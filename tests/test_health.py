@@ -76,7 +76,7 @@ def test_not_healthy(handler: type[BaseHTTPRequestHandler]) -> None:
 def test_nobody_there() -> None:
     port = free_port()
 
-    done = check(RERANKER_HOST="::", RERANKER_PORT=str(port))
+    done = check(RERANKER_HOST="::1", RERANKER_PORT=str(port))
 
     assert (done.returncode, done.stderr) == (1, "")
     assert f"http://[::1]:{port}" in done.stdout

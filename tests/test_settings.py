@@ -216,8 +216,8 @@ def test_address_and_port_in_one() -> None:
 @pytest.mark.parametrize(
     ("host", "url"),
     [
-        ("::", "http://[::1]:7998"),
-        ("0:0:0:0:0:0:0:0", "http://[::1]:7998"),
+        ("::", "http://127.0.0.1:7998"),
+        ("0:0:0:0:0:0:0:0", "http://127.0.0.1:7998"),
         ("0.0.0.0", "http://127.0.0.1:7998"),
         ("some.host", "http://some.host:7998"),
     ],

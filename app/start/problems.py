@@ -37,8 +37,11 @@ def problems(settings: Settings, binds: bool = True) -> Iterator[str]:
 
 
 def _port_problem(host: str, port: int, variable: str, host_variable: str = "") -> Iterator[str]:
+    # Every address, of those kinds that there are.
+    everywhere = host == "::"
+    name = None if everywhere else host
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         yield f"{host_variable}={host} is no address that is known here: {error.strerror}"
         return
@@ -49,6 +52,8 @@ def _port_problem(host: str, port: int, variable: str, host_variable: str = "") 
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 listener.bind(address)
         except OSError as error:
+            if everywhere and error.errno == errno.EAFNOSUPPORT:
+                continue
             yield _told(error, host, port, variable, host_variable)
             return
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.settings import Settings
+from models.access import explain
 from models.files import find_gguf
 
 
@@ -60,7 +61,7 @@ def _download(settings: Settings) -> None:
     try:
         download(settings.model, settings.quant or DEFAULT_QUANT)
     except (DownloadError, OSError) as error:
-        raise WeightsError(f"the weights could not be downloaded: {error}") from error
+        raise WeightsError(f"the weights could not be downloaded: {explain(error)}") from error
 
 
 def _prepared(gguf: Path) -> Path:
@@ -71,6 +72,6 @@ def _prepared(gguf: Path) -> Path:
         return prepared(gguf)
     except (GGUFError, PrepareError, OSError) as error:
         raise WeightsError(
-            f"the GGUF could not be prepared for the prefix readout: {error}\n"
+            f"the GGUF could not be prepared for the prefix readout: {explain(error)}\n"
             "RERANKER_READOUT=embedding does without"
         ) from error

@@ -6,16 +6,25 @@
 set -euo pipefail
 cache=$(realpath "$1")
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/container/mirror.sh
+source tests/container/mirror.sh
 # shellcheck source=/dev/null
 codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-bookworm}")
 build=$(sed -nE 's/^ARG BASE_IMAGE=.*-(b[0-9]+)$/\1/p' Dockerfile)
 repository=$(sed -nE 's/^ARG BASE_IMAGE=(.*):.*/\1/p' Dockerfile)
 variants=(server-cuda server server-vulkan server-rocm)
+# What the stand-in is made of: another one is made when that changes.
+version=$(cat models/embedded_server.py tests/container/{requirements.txt,base_image.sh} | sha256sum)
+version=${version:0:12}
+cache=$cache/$version
 
+# The official images, or stand-ins of this version.
 have_all() {
-  local variant
+  local variant label
   for variant in "${variants[@]}"; do
-    docker image inspect "$repository:$variant-$build" >/dev/null 2>&1 || return 1
+    label=$(docker image inspect --format '{{ index .Config.Labels "stand-in" }}' \
+      "$repository:$variant-$build" 2>/dev/null) || return 1
+    [[ -z $label || $label == "$version" ]] || return 1
   done
 }
 
@@ -36,7 +45,9 @@ make_root() {
   echo "Making a $codename system..."
   local root
   root=$(mktemp -d)
-  debootstrap --variant=minbase --include=ca-certificates,curl "$codename" "$root" \
+  # Without a mirror in apt's sources, debootstrap knows one.
+  # shellcheck disable=SC2046
+  debootstrap --variant=minbase --include=ca-certificates,curl "$codename" "$root" $(mirror) \
     >"$cache/debootstrap.log"
   # The host may reach its registries through certificates and sources of its own.
   cp /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
@@ -49,6 +60,7 @@ make_root() {
 }
 
 have_all && exit
+mkdir -p "$cache"
 freeze_llama_server
 make_root
 # What the official image sets and ours must replace is set here too.
@@ -56,6 +68,7 @@ id=$(docker import \
   --change 'ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt' \
   --change 'ENV LLAMA_ARG_HOST=0.0.0.0' \
   --change 'HEALTHCHECK CMD ["curl", "-f", "http://localhost:8080/health"]' \
+  --change "LABEL stand-in=$version" \
   --change 'WORKDIR /app' \
   --change 'ENTRYPOINT ["/app/llama-server"]' \
   "$cache/root.tar")

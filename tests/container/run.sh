@@ -3,6 +3,8 @@
 # the base image, and hands over to pytest. Exit status 77 where no engine can run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/container/mirror.sh
+source tests/container/mirror.sh
 readonly CACHE=tests/container/.cache
 mkdir -p "$CACHE"
 
@@ -39,7 +41,7 @@ find_compose() {
   [[ ! -x $plugin ]] || return 0
   folder=$(mktemp -d)
   mkdir -p "${plugin%/*}" "$folder/lists/partial"
-  echo 'deb http://deb.debian.org/debian trixie main' >"$folder/sources"
+  echo "deb $(mirror) trixie main" >"$folder/sources"
   local options=(-qq -o "Dir::Etc::sourcelist=$folder/sources" -o Dir::Etc::sourceparts=-
     -o "Dir::State::lists=$folder/lists")
   (apt-get "${options[@]}" update && cd "$folder" && apt-get "${options[@]}" download docker-compose &&
