@@ -55,7 +55,7 @@ def project(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proj
     project.compose("down", "--volumes")
     try:
         project.compose("up", "--build", "--detach")
-        wait_until(lambda: project.healthy)
+        wait_until(lambda: project.healthy, seconds=180)
         yield project
     finally:
         project.compose("down", "--volumes")

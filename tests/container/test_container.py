@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import shutil
+import socket
 import time
 from pathlib import Path
 
@@ -49,7 +52,7 @@ class Container:
         return docker("logs", self.id, stderr=True)
 
     def wait_until_healthy(self) -> None:
-        wait_until(lambda: self.health == "healthy" or not self.running)
+        wait_until(lambda: self.health == "healthy" or not self.running, seconds=180)
         assert self.running, self.logs
 
 
@@ -104,10 +107,25 @@ def test_health_follows_the_settings(weights: Path, host: str) -> None:
         container.wait_until_healthy()
 
 
-def test_all_addresses_where_there_is_no_ipv6(weights: Path) -> None:
+def test_all_addresses_where_ipv6_is_off(weights: Path) -> None:
     options = ("--sysctl", "net.ipv6.conf.all.disable_ipv6=1")
 
     with Container(*options, *mount(weights)) as container:
+        container.wait_until_healthy()
+
+
+def test_all_addresses_where_the_kernel_has_no_ipv6(weights: Path, tmp_path: Path) -> None:
+    refused = {"index": 0, "value": socket.AF_INET6, "op": "SCMP_CMP_EQ"}
+    rule = {
+        "names": ["socket"],
+        "action": "SCMP_ACT_ERRNO",
+        "errnoRet": errno.EAFNOSUPPORT,
+        "args": [refused],
+    }
+    profile = tmp_path / "profile.json"
+    profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}))
+
+    with Container("--security-opt", f"seccomp={profile}", *mount(weights)) as container:
         container.wait_until_healthy()
 
 
