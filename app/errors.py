@@ -13,9 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.methods import allowed
-from models.blocks import DoesNotFit
-from models.fingerprint import OtherWeights
-from models.llama_server import LlamaServerError, LlamaServerTimeout, LlamaServerUnavailable
+from models.rerank import DoesNotFit, ModelError, TookTooLong, Unavailable
 
 _log = logging.getLogger("uvicorn.error")
 
@@ -41,22 +39,16 @@ class Problem:
                 return cls(error.status_code, error.detail, error.headers)
             case DoesNotFit():
                 return cls(422, f"{error}; shorten them or raise LLAMA_ARG_CTX_SIZE")
-            case TimeoutError() | LlamaServerTimeout():
+            case TimeoutError() | TookTooLong():
                 return cls(
                     504,
                     "the request took too long; send fewer or shorter documents, "
                     "or raise RERANKER_TIMEOUT_SECONDS",
                 )
-            case LlamaServerUnavailable():
-                _log.warning("%s", error)
-                detail = "llama-server is not ready; try again in a few seconds"
-                return cls(503, detail, _RETRY_AFTER)
-            case OtherWeights():
-                _log.error("%s", error)
-                return cls(503, str(error), _RETRY_AFTER)
-            case LlamaServerError():
-                _log.error("%s", error)
-                return cls(503, "llama-server failed; see the log of the service")
+            case ModelError():
+                passes = isinstance(error, Unavailable)
+                _log.log(logging.WARNING if passes else logging.ERROR, "%s", error)
+                return cls(503, error.told, _RETRY_AFTER if error.may_pass else None)
         _log.error("unexpected error", exc_info=error)
         return cls(500, _UNEXPECTED)
 
@@ -100,8 +92,8 @@ def add_error_handlers(app: FastAPI) -> None:
         detail = f"{request.method} {request.scope['path']} is not served; /docs lists what is"
         return JSONResponse({"detail": detail}, error.status_code, headers)
 
-    @app.exception_handler(LlamaServerError)
-    async def known(_: Request, error: LlamaServerError) -> JSONResponse:
+    @app.exception_handler(ModelError)
+    async def known(_: Request, error: ModelError) -> JSONResponse:
         problem = Problem.of(error)
         return JSONResponse({"detail": problem.detail}, problem.status, problem.headers)
 

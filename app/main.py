@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,22 +24,10 @@ from app.observe import Observe, log_to_stdout
 from app.paths import Paths
 from app.service import Service
 from app.settings import Settings, SettingsError
-from models.embedding_readout import EmbeddingReadout
-from models.fingerprint import Fingerprint
-from models.llama_server import LlamaServer
-from models.prefix_readout import PrefixReadout
-from models.prepare import head_scale
-from models.projector import Projector
-from models.prompt import SpecialTokens
-from models.readout import Readout
-from models.rerank import Limits, Reranker
-from models.whole_file import in_use
+from models.open import open_model
 
 # Memory of bodies under way, in units of the largest one, whose texts may take four of them.
 _LARGEST_BODIES = 5
-
-# The logger whose lines uvicorn prints.
-_log = logging.getLogger("uvicorn.error")
 
 
 def create_app() -> FastAPI:
@@ -95,40 +82,10 @@ class _App(FastAPI):
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    # A newer copy that is made beside it leaves this one for llama-server to start again with.
-    with in_use(app.state.settings.gguf):
-        async with _service(app) as state:
-            yield state
-
-
-@asynccontextmanager
-async def _service(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     settings: Settings = app.state.settings
     asyncio.get_running_loop().set_exception_handler(shortage)
-    projector = Projector.load(settings.projector_path)
-    limits = Limits(settings.max_query_tokens, settings.max_document_tokens)
-    url, key = settings.server_url, settings.llama_server_api_key
-    async with LlamaServer(url, settings.timeout_seconds, key) as server:
-        tokens = await SpecialTokens.of(server)
-        readout = await _connect_readout(settings, server, tokens)
-        reranker = await Reranker.connect(server, readout, projector, tokens, limits)
-        places = (await server.props()).total_slots + settings.queue_limit
-        memory = _LARGEST_BODIES * settings.max_body_bytes
-        admission = Admission(places, memory)
-        app.state.service = Service(settings, server, reranker, admission)
+    memory = _LARGEST_BODIES * settings.max_body_bytes
+    async with open_model(settings) as model:
+        admission = Admission(model.slots + settings.queue_limit, memory)
+        app.state.service = Service(settings, model, admission)
         yield {"answer_seconds": settings.body_timeout_seconds, "answer_bytes": memory}
-
-
-async def _connect_readout(
-    settings: Settings, server: LlamaServer, tokens: SpecialTokens
-) -> Readout:
-    """The readout of the settings, or `embedding` where the GGUF is unknown or has no head."""
-    cache_types = (settings.llama_arg_cache_type_k, settings.llama_arg_cache_type_v)
-    fingerprint = await Fingerprint.of(server, tokens, settings.gguf, cache_types)
-    scale = head_scale(settings.gguf) if settings.gguf else None
-    if settings.readout == "prefix" and scale is not None:
-        _log.info("reading hidden states through prefix: %s has the head", settings.gguf)
-        return await PrefixReadout.connect(server, scale, fingerprint)
-    reason = "as set" if settings.readout == "embedding" else "no GGUF with the readout head"
-    _log.info("reading hidden states through embedding: %s", reason)
-    return await EmbeddingReadout.connect(server, fingerprint)

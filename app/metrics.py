@@ -14,8 +14,7 @@ from prometheus_client.registry import Collector
 
 from app.drain import DrainedRoute
 from app.service import ServiceDependency
-from models.llama_server import LlamaServerError
-from models.rerank import Ranking
+from models.rerank import ModelError, Ranking
 
 router = APIRouter(tags=["status"], route_class=DrainedRoute)
 
@@ -88,10 +87,10 @@ class _Restarts(Collector):
 async def metrics(request: Request, service: ServiceDependency) -> Response:
     """Metrics in the text format of Prometheus."""
     shown: Metrics = request.app.state.metrics
-    shown.waiting.set(service.reranker.waiting)
+    shown.waiting.set(service.model.waiting)
     try:
-        await service.check()
+        await service.model.check()
         shown.llama_server_up.set(1)
-    except LlamaServerError:
+    except ModelError:
         shown.llama_server_up.set(0)
     return Response(generate_latest(shown.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,10 +1,7 @@
-"""What every dialect works with: the reranker, under the limits of the settings."""
+"""What every dialect works with: the model, behind the places for its requests."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -15,58 +12,23 @@ from app.admission import Admission
 from app.disconnect import unless_disconnected
 from app.drain import Turn
 from app.settings import Settings
-from models.llama_server import LlamaServer, LlamaServerUnavailable
-from models.rerank import Ranking, Reranker
-
-# For who only asks for the health.
-_CHECK_SECONDS = 4.0
-
-
-@dataclass(frozen=True)
-class RankingRequest:
-    """A query and documents to rank, whatever dialect asked."""
-
-    query: str
-    documents: Sequence[str]
-    instruction: str | None = None
-    max_document_tokens: int | None = None
+from models.rerank import Ranking, RankingModel, Task
 
 
 class Service:
-    """The reranker of a running app, and the places for its requests."""
+    """The model of a running app, and the places for its requests."""
 
-    def __init__(
-        self, settings: Settings, server: LlamaServer, reranker: Reranker, admission: Admission
-    ) -> None:
+    def __init__(self, settings: Settings, model: RankingModel, admission: Admission) -> None:
         self.settings = settings
-        self.server = server
-        self.reranker = reranker
+        self.model = model
         self.admission = admission
 
-    async def check(self) -> None:
-        """Raise `LlamaServerError` unless a request would be answered now."""
-        await self.server.check_health()
-        try:
-            await asyncio.wait_for(self.reranker.check(), _CHECK_SECONDS)
-        except (TimeoutError, asyncio.TimeoutError) as error:
-            raise LlamaServerUnavailable("llama-server does not answer") from error
-
-    async def rerank(self, http: Request, request: RankingRequest) -> Ranking:
-        """Score the documents for the client of `http`, as long as it is there.
-
-        Raises what the reranker raises.
-        """
-        turn: Turn = http.state.turn
-        work = self.reranker.rerank(
-            request.query,
-            request.documents,
-            request.instruction,
-            request.max_document_tokens,
-            turn.come,
-        )
-        ranking = await unless_disconnected(http, work)
+    async def rank(self, request: Request, task: Task) -> Ranking:
+        """Rank for the client of `request`, as long as it is there; raises what the model does."""
+        turn: Turn = request.state.turn
+        ranking = await unless_disconnected(request, self.model.rank(task, turn.come))
         # For the log and the metrics.
-        http.state.ranking = ranking
+        request.state.ranking = ranking
         return ranking
 
 

@@ -49,7 +49,7 @@ async def health(request: Request, service: ServiceDependency) -> Health:
     drain: Drain = request.app.state.drain
     if drain.has_begun:
         raise Draining
-    await service.check()
+    await service.model.check()
     settings = service.settings
     return Health(model=settings.model, device=settings.device, fallback=settings.fallback or None)
 

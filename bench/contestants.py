@@ -18,8 +18,8 @@ from bench.memory import peak_rss
 from bench.recipe import Recipe
 from bench.transformers_peer import TransformersPeer
 from bench.work import Request
-from models.llama_server import LlamaServer
-from models.prompt import SpecialTokens, prompt_segments
+from models.jina.prompt import SpecialTokens, prompt_segments
+from models.llama.client import LlamaServer
 from tests.running import Service
 
 _TIMEOUT_SECONDS = 3600.0

@@ -16,7 +16,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from bench.work import Request
-from models.projector import Projector, cosine
+from models.jina.projector import Projector, cosine
 
 
 class Recipe:

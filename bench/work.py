@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from models.prompt import SpecialTokens, prompt_segments
+from models.jina.prompt import SpecialTokens, prompt_segments
 
 _WORDS = (
     "the quality meeting starts at two in the kitchen and soup is served at noon while people "

@@ -24,12 +24,12 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from models.access import explain, require_writable
 from models.ending import end_on_term
+from models.families import CARDS
 from models.files import find_gguf, is_quant
-from models.gguf_header import GGUFError, read_header
-from models.projector import Projector, ProjectorError
+from models.jina.projector import Projector, ProjectorError
+from models.llama.gguf import GGUFError, read_header
 from models.whole_file import UnfinishedFile, remove_unused, unfinished
 
-REPOSITORIES = {"jina-reranker-v3": "jinaai/jina-reranker-v3-GGUF"}
 DEFAULT_QUANT = "Q8_0"
 PROJECTOR = "projector.safetensors"
 WEIGHTS = Path("weights")
@@ -87,7 +87,7 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
     if _present(folder, quant):
         return folder
     require_writable(folder)
-    repository = REPOSITORIES[model]
+    repository = CARDS[model].repository
     try:
         _fetch(repository, quant, folder)
     except GatedRepoError as error:
@@ -297,7 +297,7 @@ def _check_space(folder: Path, files: list[RemoteFile]) -> None:
 def main() -> None:
     """Command line of `download`."""
     parser = argparse.ArgumentParser(prog="python -m models.download", description=__doc__)
-    parser.add_argument("model", choices=REPOSITORIES)
+    parser.add_argument("model", choices=CARDS)
     parser.add_argument("--quant", default=DEFAULT_QUANT, help=f"such as Q4_K_M ({DEFAULT_QUANT})")
     arguments = parser.parse_args()
     end_on_term()

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from models.gguf_header import GGUFError, read_header
+from models.llama.gguf import GGUFError, read_header
 
-EMBEDDED = (sys.executable, "-m", "models.embedded_server")
+EMBEDDED = (sys.executable, "-m", "models.llama.embedded")
 # A driver that hangs must not hang the start.
 LIST_SECONDS = 20.0
 

@@ -3,7 +3,7 @@
 The head is an `output.weight` that makes logits out of hidden states. With w the weight of the
 final RMSNorm, row i is e_i / w_i and row n + i its negative, n the hidden size; all other rows are
 zero. The final norm multiplies by w, so the logits are plus and minus the normalised state, within
-±√n whatever the weights, and `models.prefix_readout.PrefixReadout` reads them back as
+±√n whatever the weights, and `models.llama.readout.prefix.PrefixReadout` reads them back as
 log-probabilities.
 """
 
@@ -29,7 +29,7 @@ from models import digest
 from models.access import explain, require_writable
 from models.ending import end_on_term
 from models.files import PREPARED
-from models.gguf_header import KINDS, GGUFError, GGUFHeader, Tensor, align, read_header
+from models.llama.gguf import KINDS, GGUFError, GGUFHeader, Tensor, align, read_header
 from models.whole_file import UnfinishedFile, remove_unused, unfinished
 
 HEAD = "output.weight"

@@ -1,28 +1,45 @@
-"""The reranker: a query and its documents to relevance scores."""
+"""What the application knows of a model that ranks."""
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.blocks import DoesNotFit, plan_blocks
-from models.llama_server import LlamaServer, TokenIds
-from models.projector import Projector, Vectors, cosine
-from models.prompt import SpecialTokens, opening, prompt_segments
-from models.readout import HiddenStates, OnTurn, Readout, no_matter
-from models.texts import Text, Texts, positions
+from models.llama.client import LlamaServerError as ModelError
+from models.llama.client import LlamaServerTimeout as TookTooLong
+from models.llama.client import LlamaServerUnavailable as Unavailable
+from models.llama.readout.base import OnTurn, no_matter
 
-# A text can take a few tokens more inside the prompt than alone, where BPE merges differ.
-_SEAM_TOKENS = 4
+__all__ = [
+    "Card",
+    "ConfigurationError",
+    "DoesNotFit",
+    "Limits",
+    "ModelError",
+    "OnTurn",
+    "Ranking",
+    "RankingModel",
+    "Task",
+    "Timings",
+    "TookTooLong",
+    "Unavailable",
+    "Vectors",
+    "no_matter",
+]
+
+Vectors = NDArray[np.float32]
 
 
 class ConfigurationError(ValueError):
-    """Model, projector and llama-server settings do not fit each other."""
+    """The parts of a model or the settings do not fit each other."""
+
+
+class DoesNotFit(ValueError):
+    """A query with one document is longer than what the model can take at once."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +48,33 @@ class Limits:
 
     query_tokens: int = 512
     document_tokens: int = 2048
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model by name: where its files are published, and what its scores are.
+
+    `kind` is how it ranks: "listwise" models compare all documents of a request. A `score` lies
+    within `score_range`. `repository` holds its GGUFs and the `files` beside them.
+    """
+
+    name: str
+    kind: str
+    score: str
+    score_range: tuple[float, float]
+    licence: str
+    repository: str
+    files: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """A query and documents to rank; these are cut to `max_document_tokens` if that is given."""
+
+    query: str
+    documents: Sequence[str]
+    instruction: str | None = None
+    max_document_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -49,206 +93,42 @@ class Timings:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Relevance scores, float32 [documents] in -1…1, and what they were computed from.
+    """Relevance scores, float32 [documents] in the card's range, and what they came from.
 
-    `vectors` are the projected documents, float32 [documents, output]. Of the `prompt_tokens`,
-    `reused_tokens` were in llama-server's cache.
+    `vectors` are those of the documents, float32 [documents, output], of a model that has any. Of
+    the `prompt_tokens`, `reused_tokens` did not have to be computed again.
     """
 
     scores: NDArray[np.float32]
-    vectors: Vectors
-    prompt_tokens: int
-    reused_tokens: int
-    timings: Timings
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    timings: Timings = field(default_factory=Timings)
+    vectors: Vectors | None = None
 
 
-@dataclass(frozen=True)
-class _Prompt:
-    """Token ids of one block, and the positions to read: after each document, after the query."""
+class RankingModel(Protocol):
+    """A model that is loaded and ranks."""
 
-    ids: TokenIds
-    positions: list[int]
-
-
-class Reranker:
-    """jina-reranker-v3 over one llama-server. Made by `connect`."""
-
-    def __init__(
-        self,
-        server: LlamaServer,
-        readout: Readout,
-        projector: Projector,
-        tokens: SpecialTokens,
-        limits: Limits,
-    ) -> None:
-        self._server = server
-        self._readout = readout
-        self._projector = projector
-        self._tokens = tokens
-        self._limits = limits
-        self._texts = Texts(server, tokens.embed)
-        self._template_tokens = 0
-        self._passage_tokens = 0
-        self._most_document_tokens = 0
-
-    @classmethod
-    async def connect(
-        cls,
-        server: LlamaServer,
-        readout: Readout,
-        projector: Projector,
-        tokens: SpecialTokens,
-        limits: Limits,
-    ) -> Reranker:
-        """Check that the parts fit each other, before a request has to fail.
-
-        Raises `ConfigurationError` with the numbers and the setting to change.
-        """
-        if projector.hidden_size != readout.hidden_size:
-            raise ConfigurationError(
-                f"the projector takes hidden states of size {projector.hidden_size}, the model "
-                f"has size {readout.hidden_size}: they belong to different models"
-            )
-        reranker = cls(server, readout, projector, tokens, limits)
-        await reranker._check_vectors()
-        await reranker._measure_template()
-        return reranker
-
-    async def _check_vectors(self) -> None:
-        ids = await self._server.tokenize([*opening(self._tokens), self._tokens.embed])
-        reading = await self._readout.read(ids, [len(ids) - 1])
-        vectors = self._projector(reading.states)
-        if not np.isfinite(vectors).all() or not vectors.any():
-            raise ConfigurationError(
-                "every score would be 0 or no number: the GGUF or the projector is damaged, or "
-                "they belong to different models; python -m app doctor checks both"
-            )
-
-    async def _measure_template(self) -> None:
-        # A space for an instruction counts its tags; 111 passages have ids of every length.
-        empty = await self._server.tokenize(prompt_segments(self._tokens, "", [], " "))
-        many = await self._server.tokenize(prompt_segments(self._tokens, "", [""] * 111, " "))
-        two_digits = await self._server.tokenize(prompt_segments(self._tokens, "", [""] * 110, " "))
-        self._template_tokens = len(empty) + _SEAM_TOKENS
-        self._passage_tokens = len(many) - len(two_digits) + _SEAM_TOKENS
-        query, document = self._limits.query_tokens, self._limits.document_tokens
-        needed = self._template_tokens + 2 * query + self._passage_tokens + document
-        self._most_document_tokens = self._readout.max_tokens - (needed - document)
-        if needed > self._readout.max_tokens:
-            raise ConfigurationError(
-                f"llama-server takes {self._readout.max_tokens:,} tokens at once, but "
-                f"{needed:,} are needed: {self._template_tokens:,} for the template, "
-                f"twice {query:,} for the query and {needed - self._template_tokens - 2 * query:,} "
-                "for a document. "
-                f"Raise LLAMA_ARG_CTX_SIZE to at least {needed} or lower "
-                "RERANKER_MAX_DOCUMENT_TOKENS."
-            )
+    card: Card
 
     @property
     def waiting(self) -> int:
-        """Prompts that wait for a slot of llama-server."""
-        return self._readout.waiting
+        """Prompts that wait for a slot."""
 
-    async def check(self) -> None:
-        """See `Readout.check`."""
-        await self._readout.check()
+    @property
+    def slots(self) -> int:
+        """Prompts that are worked on at a time."""
 
     @property
     def max_tokens(self) -> int:
         """Tokens of the longest prompt."""
-        return self._readout.max_tokens
 
-    async def rerank(
-        self,
-        query: str,
-        documents: Sequence[str],
-        instruction: str | None = None,
-        max_document_tokens: int | None = None,
-        on_turn: OnTurn = no_matter,
-    ) -> Ranking:
-        """Score each of `documents` against `query`, as the reference implementation does.
+    async def check(self) -> None:
+        """Raise `ModelError` unless a task would be done now."""
 
-        Documents are truncated to `max_document_tokens` instead of the limit, as far as the context
-        has room for that many. `on_turn` is called when the model begins.
-        Raises `DoesNotFit` if query and instruction leave no room for a document, and
-        `LlamaServerError` if llama-server fails.
+    async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
+        """Score each document, as the reference implementation of the model does.
+
+        `on_turn` is called when the wait for a slot is over. Raises `DoesNotFit` if query and
+        instruction leave no room for a document, and `ModelError` if the model fails.
         """
-        if not documents:
-            empty = np.empty(0, np.float32)
-            return Ranking(empty, empty.reshape(0, self._projector.output_size), 0, 0, Timings())
-        arrived = time.perf_counter()
-        limit = min(max_document_tokens or self._limits.document_tokens, self._most_document_tokens)
-        texts = await self._truncate(query, instruction or "", documents, limit)
-        prompts = await self._prompts(texts)
-        tokenized = time.perf_counter()
-        readings = [
-            await self._readout.read(prompt.ids, prompt.positions, on_turn) for prompt in prompts
-        ]
-        read = time.perf_counter()
-        scores, vectors = await asyncio.to_thread(self._score, [r.states for r in readings])
-        queue_for_slots = sum(reading.queue_seconds for reading in readings)
-        return Ranking(
-            scores,
-            vectors,
-            prompt_tokens=sum(len(prompt.ids) for prompt in prompts),
-            reused_tokens=sum(reading.reused_tokens for reading in readings),
-            timings=Timings(
-                queue=queue_for_slots,
-                tokenize=tokenized - arrived,
-                model=read - tokenized - queue_for_slots,
-                projector=time.perf_counter() - read,
-            ),
-        )
-
-    async def _truncate(
-        self, query: str, instruction: str, documents: Sequence[str], document_limit: int
-    ) -> list[Text]:
-        """Query, instruction and documents, each cut to its limit."""
-        texts = [query, instruction, *documents]
-        most = self._readout.max_tokens
-        limits = [self._limits.query_tokens, most, *[document_limit] * len(documents)]
-        # What is short in bytes need not be counted.
-        bounded = await self._texts.bounded(texts)
-        if bounded and all(t.tokens <= limit for t, limit in zip(bounded, limits, strict=True)):
-            fixed, passages = self._needed_tokens(bounded)
-            if fixed + sum(passages) <= most:
-                return bounded
-        return await self._texts.cut(texts, limits)
-
-    def _needed_tokens(self, texts: Sequence[Text]) -> tuple[int, list[int]]:
-        """Tokens at most of a prompt without passages, and of each passage."""
-        query, instruction, *documents = [text.tokens for text in texts]
-        fixed = self._template_tokens + 2 * query + instruction
-        return fixed, [tokens + self._passage_tokens for tokens in documents]
-
-    async def _prompts(self, texts: Sequence[Text]) -> list[_Prompt]:
-        fixed, passages = self._needed_tokens(texts)
-        blocks = plan_blocks(passages, self._readout.max_tokens - fixed)
-        return [prompt for block in blocks for prompt in await self._tokenize(texts, block)]
-
-    async def _tokenize(self, texts: Sequence[Text], block: range) -> list[_Prompt]:
-        """The prompt of one block, or of its halves should it come out longer than planned."""
-        query, instruction, *documents = [text.content for text in texts]
-        segments = prompt_segments(
-            self._tokens, query, documents[block.start : block.stop], instruction
-        )
-        ids = await self._texts.tokenize(segments)
-        if len(ids) <= self._readout.max_tokens:
-            embeds = positions(ids, self._tokens.embed, len(block)).tolist()
-            return [_Prompt(ids, [*embeds, len(ids) - 1])]
-        if len(block) == 1:
-            raise DoesNotFit(f"document {block.start} needs {len(ids):,} tokens with its query")
-        middle = len(block) // 2
-        return [
-            *await self._tokenize(texts, block[:middle]),
-            *await self._tokenize(texts, block[middle:]),
-        ]
-
-    def _score(self, states: Sequence[HiddenStates]) -> tuple[Vectors, Vectors]:
-        """Scores [documents] and projected documents [documents, output] of all blocks."""
-        vectors = [self._projector(block) for block in states]
-        # A block counts as much as its best document, mapped from -1…1 to 0…1 and never quite 0.
-        weights = [(1 + cosine(block[:-1], block[-1]).max()) / 2 + 1e-9 for block in vectors]
-        query = np.average([block[-1] for block in vectors], axis=0, weights=weights)
-        documents = np.concatenate([block[:-1] for block in vectors])
-        return cosine(documents, query.astype(np.float32)), documents

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.llama_server import LlamaServer, LlamaServerError, TokenIds
+from models.llama.client import LlamaServer, LlamaServerError, Segments, TokenIds
 from models.nfc import nfc
-from models.prompt import Segments
 
 # Characters of one call: some ten milliseconds of tokenizing.
 _CALL = 8192

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 from typing_extensions import Self
 
-from models.llama_server import TokenIds
+from models.llama.client import TokenIds
 from tests.running import ROOT, environment, free_port, wait_until
 
 _FLAGS = "--threads 1 --parallel 1 --ctx-size 1024 --flash-attn off --cache-ram 0 --verbosity 0"
@@ -21,7 +21,7 @@ class EmbeddedServer:
     def __init__(self, *flags: str) -> None:
         port = str(free_port())
         self.url = f"http://127.0.0.1:{port}"
-        self._command = [sys.executable, "-m", "models.embedded_server", "--port", port]
+        self._command = [sys.executable, "-m", "models.llama.embedded", "--port", port]
         self._command += [*_FLAGS.split(), *flags]
         self._process: subprocess.Popen[bytes] | None = None
 

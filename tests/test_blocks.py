@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.blocks import DoesNotFit, plan_blocks
+from models.jina.blocks import plan_blocks
+from models.rerank import DoesNotFit
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_dotted_names_exist() -> None:
 
 
 def test_a_name_that_moved_is_noticed() -> None:
-    assert exists("models.prefix_readout.PrefixReadout")
-    assert exists("models.prefix_readout")
-    assert not exists("models.readout.PrefixReadout")
+    assert exists("models.llama.readout.prefix.PrefixReadout")
+    assert exists("models.llama.readout.prefix")
+    assert not exists("models.llama.readout.base.PrefixReadout")
     assert not exists("models.nowhere")

@@ -25,7 +25,7 @@ from app.doctor.scores import compare
 from app.doctor.weights import Transformer
 from app.settings import Settings
 from models.export import write_projector
-from models.gguf_header import KINDS
+from models.llama.gguf import KINDS
 from tests.running import Service, free_port, run_app
 
 
@@ -161,7 +161,7 @@ def test_llama_server_that_runs_already(stopped: Service, service: Service) -> N
 
 def test_gpu(stopped: Service, tmp_path: Path) -> None:
     """A GPU cannot be had where tests run: scripts claim one, then run the real server."""
-    embedded = f'exec {sys.executable} -m models.embedded_server "$@"'
+    embedded = f'exec {sys.executable} -m models.llama.embedded "$@"'
     claims_a_gpu = tmp_path / "llama-server"
     claims_a_gpu.write_text(
         "#!/usr/bin/env bash\n"

@@ -10,9 +10,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
-from models.embedding_readout import EmbeddingReadout
-from models.fingerprint import Fingerprint, OtherWeights
-from models.llama_server import (
+from models.llama.client import (
     LlamaServer,
     LlamaServerError,
     LlamaServerRefused,
@@ -21,6 +19,8 @@ from models.llama_server import (
     Props,
     TokenIds,
 )
+from models.llama.fingerprint import Fingerprint, OtherWeights
+from models.llama.readout.embedding import EmbeddingReadout
 
 ROWS = [[float(row * 10 + column) for column in range(3)] for row in range(6)]
 

@@ -14,16 +14,16 @@ import gguf
 import numpy as np
 import pytest
 
-from models import qwen3
-from models.embedding_readout import EmbeddingReadout
 from models.export import write_gguf
-from models.fingerprint import Fingerprint, OtherWeights
-from models.llama_server import LlamaServer, LlamaServerError, TokenIds
-from models.prefix_readout import PrefixReadout
+from models.jina.prompt import SpecialTokens, opening
+from models.llama import qwen3
+from models.llama.client import LlamaServer, LlamaServerError, TokenIds
+from models.llama.fingerprint import Fingerprint, OtherWeights
+from models.llama.readout.base import Reading, Readout
+from models.llama.readout.embedding import EmbeddingReadout
+from models.llama.readout.prefix import PrefixReadout
 from models.prepare import head_scale, prepare
-from models.prompt import SpecialTokens
-from models.readout import Reading, Readout
-from models.slots import TENANT
+from models.llama.slots import TENANT
 from tests import tiny_model
 from tests.llama import EmbeddedServer
 from tests.reliability.faulty_proxy import FaultyProxy
@@ -59,7 +59,7 @@ def servers() -> Iterator[dict[str, EmbeddedServer]]:
 
 async def connect(kind: str, client: LlamaServer, gguf: Path) -> tuple[Readout, TokenIds]:
     """A readout that means the weights in `gguf`, and what every prompt starts with."""
-    fingerprint = await Fingerprint.of(client, await SpecialTokens.of(client), gguf)
+    fingerprint = await Fingerprint.of(client, opening(await SpecialTokens.of(client)), gguf)
     if kind == "embedding":
         return await EmbeddingReadout.connect(client, fingerprint), fingerprint.ids
     scale = head_scale(gguf)
@@ -329,9 +329,9 @@ async def test_cache_of_few_bits(weights: Weights) -> None:
         server.serve(weights.ours)
         async with LlamaServer(server.url, 60) as client:
             tokens = await SpecialTokens.of(client)
-            told = await Fingerprint.of(client, tokens, weights.ours, ["q4_0"])
+            told = await Fingerprint.of(client, opening(tokens), weights.ours, ["q4_0"])
             await PrefixReadout.connect(client, scale, told)
             for path, cache_types in ((weights.others, ["q4_0"]), (weights.ours, ["f16"])):
-                other = await Fingerprint.of(client, tokens, path, cache_types)
+                other = await Fingerprint.of(client, opening(tokens), path, cache_types)
                 with pytest.raises(OtherWeights, match="LLAMA_ARG_CACHE_TYPE_K"):
                     await PrefixReadout.connect(client, scale, other)

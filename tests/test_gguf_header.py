@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.doctor.weights import Transformer
-from models.gguf_header import GGUFError
+from models.llama.gguf import GGUFError
 from models.prepare import PrepareError, head_scale, prepare, prepared
 from tests.gguf_bytes import HIDDEN, TOKENS, Gguf, Tensor, string
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from models.llama_server import LlamaServer
-from models.prompt import SpecialTokens, prompt_segments
+from models.jina.prompt import SpecialTokens, prompt_segments
+from models.llama.client import LlamaServer
 from tests.running import Service
 from training.tokenizer import SPECIAL_TOKENS
 

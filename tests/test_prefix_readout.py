@@ -16,13 +16,13 @@ import httpx
 import numpy as np
 import pytest
 
-from models.embedding_readout import EmbeddingReadout
-from models.fingerprint import Fingerprint
-from models.llama_server import LlamaServer, LlamaServerError, Props, TokenIds, TopTokens
-from models.prefix_readout import PrefixReadout
+from models.jina.prompt import SpecialTokens, opening
+from models.llama.client import LlamaServer, LlamaServerError, Props, TokenIds, TopTokens
+from models.llama.fingerprint import Fingerprint
+from models.llama.readout.embedding import EmbeddingReadout
+from models.llama.readout.prefix import PrefixReadout
+from models.llama.slots import SlotPool
 from models.prepare import head_scale, prepare
-from models.prompt import SpecialTokens
-from models.slots import SlotPool
 from tests import tiny_model
 from tests.running import EXACT, Service, wait_until
 from tests.tiny_model import TinyModel
@@ -49,7 +49,7 @@ async def connected(service: Service) -> AsyncIterator[LlamaServer]:
 
 
 async def fingerprint_of(server: LlamaServer, gguf: Path) -> Fingerprint:
-    return await Fingerprint.of(server, await SpecialTokens.of(server), gguf)
+    return await Fingerprint.of(server, opening(await SpecialTokens.of(server)), gguf)
 
 
 @pytest.mark.anyio

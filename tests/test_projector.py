@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors import TensorSpec, serialize_file
 from safetensors.numpy import save, save_file
 
-from models.projector import Projector, ProjectorError, cosine
+from models.jina.projector import Projector, ProjectorError, cosine
 
 FIRST = np.array([[1, -2, 0.5], [-1, 0.25, 3]], np.float32)
 SECOND = np.array([[2, 1], [0, -1]], np.float32)

@@ -8,16 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import rerank
-from models.blocks import DoesNotFit
-from models.fingerprint import Fingerprint
-from models.llama_server import LlamaServer, TokenIds
-from models.prefix_readout import PrefixReadout
+from models.jina import CARDS
+from models.jina import model as jina_model
+from models.jina.model import JinaReranker
+from models.jina.projector import Projector
+from models.jina.prompt import SpecialTokens, opening
+from models.llama.client import LlamaServer, TokenIds
+from models.llama.fingerprint import Fingerprint
+from models.llama.readout.base import OnTurn, Reading, no_matter
+from models.llama.readout.prefix import PrefixReadout
 from models.prepare import head_scale
-from models.projector import Projector
-from models.prompt import SpecialTokens
-from models.readout import OnTurn, Reading, no_matter
-from models.rerank import ConfigurationError, Limits, Reranker
+from models.rerank import ConfigurationError, DoesNotFit, Limits
 from tests.running import Service
 
 
@@ -48,7 +49,7 @@ async def test_block_longer_than_planned_is_halved(
     service: Service, model: Path, exact_gguf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Plans that count too few tokens stand for texts that take more inside the prompt than alone.
-    monkeypatch.setattr(rerank, "_SEAM_TOKENS", -12)
+    monkeypatch.setattr(jina_model, "_SEAM_TOKENS", -12)
     scale = head_scale(exact_gguf)
     assert scale is not None
     projector = Projector.load(model / "projector.safetensors")
@@ -56,9 +57,9 @@ async def test_block_longer_than_planned_is_halved(
     url, key = service.llama_server_url, service.llama_server_key
     async with LlamaServer(url, timeout_seconds=60, api_key=key) as server:
         tokens = await SpecialTokens.of(server)
-        fingerprint = await Fingerprint.of(server, tokens, exact_gguf)
+        fingerprint = await Fingerprint.of(server, opening(tokens), exact_gguf)
         readout = NarrowReadout(await PrefixReadout.connect(server, scale, fingerprint))
-        reranker = await Reranker.connect(server, readout, projector, tokens, limits)
+        reranker = await JinaReranker.connect(CARDS[0], server, readout, projector, tokens, limits)
         readout.lengths.clear()
 
         ranking = await reranker.rerank("soup", ["noon " * 10] * 30)
@@ -102,9 +103,11 @@ async def test_short_texts_are_tokenized_once(
     server = CountingServer(url, timeout_seconds=60, api_key=key)
     async with server:
         tokens = await SpecialTokens.of(server)
-        fingerprint = await Fingerprint.of(server, tokens, exact_gguf)
+        fingerprint = await Fingerprint.of(server, opening(tokens), exact_gguf)
         readout = await PrefixReadout.connect(server, scale, fingerprint)
-        reranker = await Reranker.connect(server, readout, projector, tokens, Limits(16, 500))
+        reranker = await JinaReranker.connect(
+            CARDS[0], server, readout, projector, tokens, Limits(16, 500)
+        )
         server.calls = 0
 
         await reranker.rerank("soup", documents)
@@ -139,4 +142,6 @@ async def test_scores_that_would_be_none_are_refused_at_the_start(
     ) as server:
         tokens = await SpecialTokens.of(server)
         with pytest.raises(ConfigurationError, match="every score would be 0 or no number"):
-            await Reranker.connect(server, ConstantReadout(value), projector, tokens, Limits())
+            await JinaReranker.connect(
+                CARDS[0], server, ConstantReadout(value), projector, tokens, Limits()
+            )

@@ -116,7 +116,7 @@ def test_gpu_gets_its_name_and_two_slots(model: Path, tmp_path: Path) -> None:
     claims_a_gpu.write_text(
         "#!/usr/bin/env bash\n"
         'if [[ $1 == --list-devices ]]; then printf "Available devices:\\n  CUDA0: H (1 MiB)\\n"\n'
-        f'else exec {sys.executable} -m models.embedded_server "$@"; fi\n'
+        f'else exec {sys.executable} -m models.llama.embedded "$@"; fi\n'
     )
     claims_a_gpu.chmod(0o755)
 

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from models import texts
-from models.llama_server import LlamaServer, TokenIds
+from models.jina.prompt import SpecialTokens
+from models.llama.client import LlamaServer, Segments, TokenIds
 from models.nfc import nfc
-from models.prompt import Segments, SpecialTokens
 from models.texts import Texts
 from tests.reliability.hostile import TEXTS
 from tests.running import Service

@@ -18,7 +18,7 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from models.export import Qwen3Config, write_gguf, write_projector
-from models.prompt import SpecialTokens, prompt_segments
+from models.jina.prompt import SpecialTokens, prompt_segments
 from training import synthetic
 from training.batch import Batcher
 from training.card import Results, card

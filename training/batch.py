@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from models.prompt import SpecialTokens, prompt_segments
+from models.jina.prompt import SpecialTokens, prompt_segments
 from training.pairs import Example
 
 

@@ -9,7 +9,8 @@ from app.body import JSONRequest, JSONRoute
 from app.dialects.fields import Query, Texts, Tokens, TopN
 from app.dialects.jina import Meta
 from app.errors import Problem, error_responses
-from app.service import RankingRequest, ServiceDependency, best_first
+from app.service import ServiceDependency, best_first
+from models.rerank import Task
 
 
 class Route(JSONRoute):
@@ -60,8 +61,8 @@ async def rerank(
 ) -> RerankResponse:
     """Rank documents by relevance to a query."""
     limit = request.max_tokens_per_doc
-    ranking = await service.rerank(
-        http, RankingRequest(request.query, request.documents, max_document_tokens=limit)
+    ranking = await service.rank(
+        http, Task(request.query, request.documents, max_document_tokens=limit)
     )
     results = [
         Result(index=index, relevance_score=score)

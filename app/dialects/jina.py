@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from app.body import JSONRequest, JSONRoute
 from app.dialects.fields import Query, String, Texts, Tokens, TopN
 from app.errors import Problem, error_responses
-from app.service import RankingRequest, ServiceDependency, best_first
-from models.projector import Vectors
+from app.service import ServiceDependency, best_first
+from models.rerank import Task, Vectors
 
 
 class Route(JSONRoute):
@@ -90,10 +90,10 @@ class RerankRequest(BaseModel):
             return body | {"documents": [_joined(item, names) for item in body["documents"]]}
         return body
 
-    def ranking_request(self) -> RankingRequest:
+    def task(self) -> Task:
         """What the service is asked for."""
         limit = self.max_tokens_per_doc or self.max_doc_length
-        return RankingRequest(self.query, self.documents, self.instruction, limit)
+        return Task(self.query, self.documents, self.instruction, limit)
 
 
 def _joined(document: Any, fields: list[str]) -> Any:
@@ -167,7 +167,7 @@ async def rerank(
     http: Request, request: RerankRequest, service: ServiceDependency
 ) -> RerankResponse | Response:
     """Rank documents by relevance to a query."""
-    ranking = await service.rerank(http, request.ranking_request())
+    ranking = await service.rank(http, request.task())
     results = [
         Result(index=index, relevance_score=score)
         for index, score in best_first(ranking.scores)[: request.top_n or None]
@@ -183,7 +183,7 @@ async def rerank(
         results=results,
         meta=Meta.of("1", len(request.documents)),
     )
-    if not request.return_embeddings:
+    if not request.return_embeddings or ranking.vectors is None:
         return answer
     body = answer.model_dump(exclude_unset=True)
     # Thousands of floats: too many for pydantic and for the event loop.

@@ -11,7 +11,8 @@ from app import VERSION
 from app.dialects.fields import Query, Strings
 from app.drain import DrainedRoute
 from app.errors import Problem
-from app.service import RankingRequest, ServiceDependency, best_first
+from app.service import ServiceDependency, best_first
+from models.rerank import Task
 
 router = APIRouter(tags=["status"], route_class=DrainedRoute)
 
@@ -63,7 +64,7 @@ class Rank(BaseModel):
 
 async def rerank(http: Request, request: RerankRequest, service: ServiceDependency) -> list[Rank]:
     """Rank texts by relevance to a query, most relevant first."""
-    ranking = await service.rerank(http, RankingRequest(request.query, request.texts))
+    ranking = await service.rank(http, Task(request.query, request.texts))
     ranks = [Rank(index=index, score=score) for index, score in best_first(ranking.scores)]
     if request.return_text:
         for rank in ranks:
@@ -98,7 +99,7 @@ async def info(service: ServiceDependency) -> Info:
         model_id=settings.model,
         max_concurrent_requests=service.admission.max_requests,
         max_input_length=settings.max_document_tokens,
-        max_batch_tokens=service.reranker.max_tokens,
+        max_batch_tokens=service.model.max_tokens,
         max_client_batch_size=settings.max_documents,
         version=VERSION,
     )

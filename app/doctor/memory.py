@@ -13,7 +13,7 @@ from app.doctor.plan import Plan
 from app.doctor.weights import Transformer
 from app.settings import Settings
 from models.facts import Device
-from models.gguf_header import KINDS
+from models.llama.gguf import KINDS
 from models.plan import sizes
 
 # Tokens around the query and one document in the vocabulary of jina-reranker-v3, rounded up.

@@ -8,9 +8,9 @@ from pathlib import Path
 from app.doctor.finding import Finding, ok, problem, skipped
 from app.doctor.plan import Plan
 from app.suggestion import did_you_mean
-from models.gguf_header import GGUFError, read_header
+from models.jina.projector import Projector, ProjectorError
+from models.llama.gguf import GGUFError, read_header
 from models.prepare import head_scale
-from models.projector import Projector, ProjectorError
 
 
 @dataclass(frozen=True)

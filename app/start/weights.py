@@ -53,10 +53,11 @@ def _advice(settings: Settings) -> str:
 
 def _download(settings: Settings) -> None:
     # Imported here: it takes long, and most starts do without.
-    from models.download import DEFAULT_QUANT, REPOSITORIES, DownloadError, download
+    from models.download import DEFAULT_QUANT, DownloadError, download
+    from models.families import CARDS
 
-    if settings.model not in REPOSITORIES:
-        known = ", ".join(REPOSITORIES)
+    if settings.model not in CARDS:
+        known = ", ".join(CARDS)
         raise WeightsError(f"{_advice(settings)}\nThere are downloads of {known} only.")
     try:
         download(settings.model, settings.quant or DEFAULT_QUANT)
@@ -65,7 +66,7 @@ def _download(settings: Settings) -> None:
 
 
 def _prepared(gguf: Path) -> Path:
-    from models.gguf_header import GGUFError
+    from models.llama.gguf import GGUFError
     from models.prepare import PrepareError, prepared
 
     try:

@@ -35,7 +35,7 @@ freeze_llama_server() {
   "$cache/venv/bin/pip" install -q -r tests/container/requirements.txt
   "$cache/venv/bin/pyinstaller" --log-level ERROR --noconfirm --name llama-server \
     --contents-directory lib --collect-all xllamacpp --distpath "$cache" \
-    --workpath "$cache/work" --specpath "$cache" models/embedded_server.py
+    --workpath "$cache/work" --specpath "$cache" models/llama/embedded.py
 }
 
 make_root() {

@@ -28,7 +28,7 @@ if ((LLAMA_ARG_N_GPU_LAYERS > 0 && LLAMA_ARG_CTX_SIZE > MOST_CONTEXT)); then
   echo 'llama_init_from_model: failed to initialize the context' >&2
   exit 1
 fi
-exec PYTHON -m models.embedded_server "$@"
+exec PYTHON -m models.llama.embedded "$@"
 """
 
 

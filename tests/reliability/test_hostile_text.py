@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from models.llama_server import LlamaServer
-from models.prompt import Segments, SpecialTokens, prompt_segments
+from models.jina.prompt import SpecialTokens, prompt_segments
+from models.llama.client import LlamaServer, Segments
 from tests.reliability.hostile import QUERIES, TEXTS
 from tests.running import Service
 

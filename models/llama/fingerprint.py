@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from models import qwen3
-from models.llama_server import LlamaServer, LlamaServerError, TokenIds
-from models.prompt import SpecialTokens, opening
-from models.readout import HiddenStates
+from models.llama import qwen3
+from models.llama.client import LlamaServer, LlamaServerError, Segments, TokenIds
+from models.llama.readout.base import HiddenStates
 
 _log = logging.getLogger("uvicorn.error")
 
@@ -27,6 +26,13 @@ _FEW_BITS = {"q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"}
 
 class OtherWeights(LlamaServerError):
     """llama-server serves another model than we mean: nothing it computes may be believed."""
+
+    may_pass = True
+
+    @property
+    def told(self) -> str:
+        """The whole message, which says what to do."""
+        return str(self)
 
 
 class Fingerprint:
@@ -54,15 +60,17 @@ class Fingerprint:
     async def of(
         cls,
         server: LlamaServer,
-        tokens: SpecialTokens,
+        opening: Segments,
         gguf: Path | None,
         cache_types: Collection[str] = (),
     ) -> Fingerprint:
-        """That of the model in `gguf`, computed without llama-server, for prompts with `tokens`.
+        """That of the model in `gguf`, computed without llama-server.
+
+        Every prompt starts with `opening`.
 
         Raises `LlamaServerError`, or `OSError` if the file cannot be read.
         """
-        ids = (await server.tokenize(opening(tokens)))[:_TOKENS]
+        ids = (await server.tokenize(opening))[:_TOKENS]
         if gguf is None:
             return cls(ids)
         try:

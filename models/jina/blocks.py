@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from models.rerank import DoesNotFit
+
 MAX_DOCUMENTS_PER_BLOCK = 125
-
-
-class DoesNotFit(ValueError):
-    """A prompt with one document is longer than what llama-server can take at once."""
 
 
 def plan_blocks(lengths: Sequence[int], capacity: int) -> list[range]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.llama_server import LlamaServer, LlamaServerError
+from models.llama.client import LlamaServer, LlamaServerError, Segments
 
 # The model was trained on these exact words; any change changes the scores.
 _SYSTEM = (
@@ -16,8 +16,6 @@ _SYSTEM = (
     "and assess how well each passage satisfies the intent. If an instruction is provided, you "
     "should follow the instruction when determining the ranking."
 )
-
-Segments = list[str | int]
 
 
 @dataclass(frozen=True)

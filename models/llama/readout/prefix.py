@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.fingerprint import Fingerprint
-from models.llama_server import (
+from models.llama.client import (
     LlamaServer,
     LlamaServerError,
     LlamaServerTimeout,
@@ -19,9 +18,10 @@ from models.llama_server import (
     TokenIds,
     TopTokens,
 )
-from models.readout import HiddenStates, OnTurn, Reading, no_matter
-from models.renewable import Renewable
-from models.slots import Slot, SlotPool
+from models.llama.fingerprint import Fingerprint
+from models.llama.readout.base import HiddenStates, OnTurn, Reading, no_matter
+from models.llama.renewable import Renewable
+from models.llama.slots import Slot, SlotPool
 
 # The mean square of what RMSNorm has normalised is 1; less only for states near its epsilon or
 # where the head hides components, and never more but for rounding.

@@ -20,14 +20,33 @@ _HEALTH_TIMEOUT_SECONDS = 4.0
 
 
 TokenIds = NDArray[np.int64]
+# Text and token ids, mixed.
+Segments = list[str | int]
 
 
 class LlamaServerError(Exception):
-    """llama-server refused a call or answered something unexpected."""
+    """llama-server refused a call or answered something unexpected.
+
+    `told` is what a client of the service may know; it `may_pass` if asking again may help.
+    """
+
+    may_pass = False
+
+    @property
+    def told(self) -> str:
+        """A sentence without what is inside."""
+        return "llama-server failed; see the log of the service"
 
 
 class LlamaServerUnavailable(LlamaServerError):
     """llama-server cannot be reached or is still loading its model."""
+
+    may_pass = True
+
+    @property
+    def told(self) -> str:
+        """See `LlamaServerError.told`."""
+        return "llama-server is not ready; try again in a few seconds"
 
 
 class LlamaServerRefused(LlamaServerError):

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from models.fingerprint import Fingerprint
-from models.llama_server import LlamaServer, LlamaServerError, LlamaServerTimeout, TokenIds
-from models.readout import HiddenStates, OnTurn, Reading, no_matter
-from models.renewable import Renewable
-from models.slots import SlotPool
+from models.llama.client import LlamaServer, LlamaServerError, LlamaServerTimeout, TokenIds
+from models.llama.fingerprint import Fingerprint
+from models.llama.readout.base import HiddenStates, OnTurn, Reading, no_matter
+from models.llama.renewable import Renewable
+from models.llama.slots import SlotPool
 
 
 @dataclass(eq=False)

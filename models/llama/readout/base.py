@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.llama_server import TokenIds
+from models.llama.client import TokenIds
 
 HiddenStates = NDArray[np.float32]
 # What is called when a prompt's wait for a slot is over.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from models.llama_server import TokenIds
+from models.llama.client import TokenIds
 
 # Whose prompt it is. How quick an answer is would tell one what another has asked.
 TENANT: ContextVar[int | None] = ContextVar("tenant", default=None)

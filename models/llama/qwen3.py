@@ -9,8 +9,8 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from models.gguf_header import read_header
-from models.llama_server import TokenIds
+from models.llama.client import TokenIds
+from models.llama.gguf import read_header
 
 Floats = NDArray[np.float32]
 

@@ -1,0 +1,56 @@
+"""The families of models that are known: each a room with cards, and a way to open a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from models import jina
+from models.llama.gguf import GGUFHeader, read_header
+from models.rerank import Card, ConfigurationError, RankingModel
+from models.wishes import Wishes
+
+
+class Family(Protocol):
+    """What the package of a family offers."""
+
+    CARDS: Sequence[Card]
+
+    def contradicts(self, header: GGUFHeader) -> str | None:
+        """Why a GGUF with this header is none of the family; None if it may be one."""
+
+    def open(self, card: Card, wishes: Wishes) -> AbstractAsyncContextManager[RankingModel]:
+        """The model of `card` behind a llama-server that runs."""
+
+
+FAMILIES: tuple[Family, ...] = (jina,)
+CARDS = {card.name: card for family in FAMILIES for card in family.CARDS}
+
+
+def family_of(name: str) -> tuple[Family, Card]:
+    """The family of a model, and its card.
+
+    A name that no family knows is somebody's own model of the first family.
+    """
+    for family in FAMILIES:
+        for card in family.CARDS:
+            if card.name == name:
+                return family, card
+    return FAMILIES[0], replace(FAMILIES[0].CARDS[0], name=name)
+
+
+def check_file(name: str, gguf: Path) -> None:
+    """Raise `ConfigurationError` if the file is none that the model `name` could be.
+
+    Raises `GGUFError` or `OSError` if it cannot be read.
+    """
+    family, card = family_of(name)
+    reason = family.contradicts(read_header(gguf))
+    if reason:
+        raise ConfigurationError(
+            f"{gguf} is no {card.name}: {reason}. It is not served as what it is not: name its "
+            "model in RERANKER_MODEL, or another file in RERANKER_GGUF"
+        )

@@ -1,0 +1,76 @@
+"""The family of jina-reranker-v3: listwise, read out of a Qwen3 at the marker after each text."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from models.jina.model import JinaReranker
+from models.jina.projector import Projector
+from models.jina.prompt import SpecialTokens, opening
+from models.llama.client import LlamaServer
+from models.llama.fingerprint import Fingerprint
+from models.llama.gguf import GGUFHeader
+from models.llama.readout.base import Readout
+from models.llama.readout.embedding import EmbeddingReadout
+from models.llama.readout.prefix import PrefixReadout
+from models.prepare import head_scale
+from models.rerank import Card, Limits, RankingModel
+from models.wishes import Wishes
+
+# The logger whose lines uvicorn prints.
+_log = logging.getLogger("uvicorn.error")
+
+CARDS = (
+    Card(
+        name="jina-reranker-v3",
+        kind="listwise",
+        score="cosine",
+        score_range=(-1.0, 1.0),
+        licence="CC BY-NC 4.0",
+        repository="jinaai/jina-reranker-v3-GGUF",
+        files=("projector.safetensors",),
+    ),
+)
+
+
+def contradicts(header: GGUFHeader) -> str | None:
+    """Why a GGUF with this header is none of this family; None if it may be one."""
+    architecture = header.metadata.get("general.architecture")
+    if architecture != "qwen3":
+        return f"its architecture is {architecture!r}, not qwen3"
+    if header.metadata.get("qwen3.attention.sliding_window"):
+        return "its layers attend through a sliding window, which llama.cpp's qwen3 ignores"
+    rows = sorted(name for name in header.tensors if name.startswith("cls."))
+    if rows:
+        return f"it holds {rows[0]}, the head of a classifier"
+    return None
+
+
+@asynccontextmanager
+async def open(card: Card, wishes: Wishes) -> AsyncIterator[RankingModel]:
+    """The model of `card` behind a llama-server that runs.
+
+    Raises `ConfigurationError`, `ModelError`, or `ProjectorError` if the projector is none.
+    """
+    projector = Projector.load(wishes.projector_path)
+    limits = Limits(wishes.max_query_tokens, wishes.max_document_tokens)
+    url, key = wishes.server_url, wishes.llama_server_api_key
+    async with LlamaServer(url, wishes.timeout_seconds, key) as server:
+        tokens = await SpecialTokens.of(server)
+        readout = await _readout(wishes, server, tokens)
+        yield await JinaReranker.connect(card, server, readout, projector, tokens, limits)
+
+
+async def _readout(wishes: Wishes, server: LlamaServer, tokens: SpecialTokens) -> Readout:
+    """The readout wished for, or `embedding` where the GGUF is unknown or has no head."""
+    cache_types = (wishes.llama_arg_cache_type_k, wishes.llama_arg_cache_type_v)
+    fingerprint = await Fingerprint.of(server, opening(tokens), wishes.gguf, cache_types)
+    scale = head_scale(wishes.gguf) if wishes.gguf else None
+    if wishes.readout == "prefix" and scale is not None:
+        _log.info("reading hidden states through prefix: %s has the head", wishes.gguf)
+        return await PrefixReadout.connect(server, scale, fingerprint)
+    reason = "as set" if wishes.readout == "embedding" else "no GGUF with the readout head"
+    _log.info("reading hidden states through embedding: %s", reason)
+    return await EmbeddingReadout.connect(server, fingerprint)

@@ -1,0 +1,1 @@
+"""Ways to read hidden states out of llama-server."""
