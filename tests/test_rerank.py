@@ -18,7 +18,7 @@ from models.llama.fingerprint import Fingerprint
 from models.llama.readout.base import OnTurn, Reading, no_matter
 from models.llama.readout.prefix import PrefixReadout
 from models.prepare import head_scale
-from models.rerank import ConfigurationError, DoesNotFit, Limits
+from models.rerank import ConfigurationError, DoesNotFit, Limits, Task
 from tests.running import Service
 
 
@@ -62,14 +62,14 @@ async def test_block_longer_than_planned_is_halved(
         reranker = await JinaReranker.connect(CARDS[0], server, readout, projector, tokens, limits)
         readout.lengths.clear()
 
-        ranking = await reranker.rerank("soup", ["noon " * 10] * 30)
+        ranking = await reranker.rank(Task("soup", ["noon " * 10] * 30))
 
         assert len(ranking.scores) == 30
         assert np.isfinite(ranking.scores).all()
         assert max(readout.lengths) <= readout.max_tokens
         assert sum(readout.lengths) == ranking.prompt_tokens
         with pytest.raises(DoesNotFit):
-            await reranker.rerank("soup", ["noon"], "meeting " * 600)
+            await reranker.rank(Task("soup", ["noon"], "meeting " * 600))
 
 
 class CountingServer(LlamaServer):
@@ -110,7 +110,7 @@ async def test_short_texts_are_tokenized_once(
         )
         server.calls = 0
 
-        await reranker.rerank("soup", documents)
+        await reranker.rank(Task("soup", documents))
 
         assert server.calls == calls
 

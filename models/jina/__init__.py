@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from models.jina.model import JinaReranker
@@ -22,7 +22,7 @@ from models.wishes import Wishes
 # The logger whose lines uvicorn prints.
 _log = logging.getLogger("uvicorn.error")
 
-CARDS = (
+CARDS: Sequence[Card] = (
     Card(
         name="jina-reranker-v3",
         kind="listwise",
