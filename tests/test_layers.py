@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(name: str, *, at_start: bool = False) -> set[str]:
+@cache
+def imports(name: str, *, at_start: bool = False) -> frozenset[str]:
     """The project's modules that `name` imports, those inside functions too unless `at_start`."""
     path = MODULES[name]
     tree = ast.parse(path.read_text())
@@ -65,7 +67,7 @@ def imports(name: str, *, at_start: bool = False) -> set[str]:
             for alias in node.names:
                 inner = f"{module}.{alias.name}"
                 found.add(inner if inner in MODULES else module)
-    return {module for module in found if module in MODULES} - {name}
+    return frozenset(module for module in found if module in MODULES and module != name)
 
 
 def test_models_need_neither_app_nor_fastapi() -> None:
