@@ -11,7 +11,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from models.slots import TENANT
+from models.rerank import TENANT
 
 # Health, the pages where a key can be typed, and what one of them describes.
 _WITHOUT_KEY = re.compile(r"/|/health|/page/.*|/docs|/openapi\.json")

@@ -13,8 +13,10 @@ from models.llama.client import LlamaServerError as ModelError
 from models.llama.client import LlamaServerTimeout as TookTooLong
 from models.llama.client import LlamaServerUnavailable as Unavailable
 from models.llama.readout.base import OnTurn, no_matter
+from models.llama.slots import TENANT
 
 __all__ = [
+    "TENANT",
     "Card",
     "ConfigurationError",
     "DoesNotFit",

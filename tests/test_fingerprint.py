@@ -22,8 +22,8 @@ from models.llama.fingerprint import Fingerprint, OtherWeights
 from models.llama.readout.base import Reading, Readout
 from models.llama.readout.embedding import EmbeddingReadout
 from models.llama.readout.prefix import PrefixReadout
-from models.prepare import head_scale, prepare
 from models.llama.slots import TENANT
+from models.prepare import head_scale, prepare
 from tests import tiny_model
 from tests.llama import EmbeddedServer
 from tests.reliability.faulty_proxy import FaultyProxy

@@ -21,7 +21,7 @@ from tests.hub import Hub
 from tests.running import ROOT, Service, environment, free_port, libfaketime, wait_until
 
 BODY: dict[str, object] = {"query": "soup?", "documents": ["noon", "two"]}
-EMBEDDED = f'{sys.executable} -m models.embedded_server "$@"'
+EMBEDDED = f'{sys.executable} -m models.llama.embedded "$@"'
 # Listens on the port of its arguments, and never answers.
 SILENT = (
     "import socket, sys, time\n"
