@@ -32,9 +32,23 @@ def fetch(settings: Settings) -> Path | None:
         gguf = find(settings)
         if _missing(settings, gguf):
             raise WeightsError(_advice(settings))
+    if gguf:
+        _check(settings, gguf)
     if gguf and settings.readout == "prefix" and not settings.llama_server_url:
         return _prepared(gguf)
     return gguf
+
+
+def _check(settings: Settings, gguf: Path) -> None:
+    # Imported here: it takes long, and what is missing is told without.
+    from models.families import check_file
+    from models.llama.gguf import GGUFError
+    from models.rerank import ConfigurationError
+
+    try:
+        check_file(settings.model, gguf)
+    except (ConfigurationError, GGUFError, OSError) as error:
+        raise WeightsError(str(error)) from error
 
 
 def _missing(settings: Settings, gguf: Path | None) -> bool:

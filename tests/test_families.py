@@ -1,0 +1,71 @@
+"""A GGUF is served as what it is, or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+
+from models.families import CARDS, check_file, family_of
+from models.rerank import ConfigurationError
+from tests.running import run_app
+
+
+def write(path: Path, architecture: str, window: int | None, tensors: list[str]) -> Path:
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_context_length(128)
+    if window is not None:
+        writer.add_sliding_window(window)
+    for name in tensors:
+        writer.add_tensor(name, np.ones((4, 4), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+OTHERS = [
+    ("bert", None, ["token_embd.weight"], "its architecture is 'bert', not qwen3"),
+    ("qwen2", None, ["token_embd.weight"], "its architecture is 'qwen2', not qwen3"),
+    ("qwen3", 1024, ["token_embd.weight"], "a sliding window"),
+    ("qwen3", None, ["token_embd.weight", "cls.output.weight"], "cls.output.weight, the head of"),
+]
+
+
+@pytest.mark.parametrize(("architecture", "window", "tensors", "told"), OTHERS)
+@pytest.mark.parametrize("name", ["jina-reranker-v3", "somebodys-own"])
+def test_another_model_is_refused(
+    tmp_path: Path, name: str, architecture: str, window: int | None, tensors: list[str], told: str
+) -> None:
+    path = write(tmp_path / "model.gguf", architecture, window, tensors)
+    with pytest.raises(ConfigurationError, match=told):
+        check_file(name, path)
+
+
+@pytest.mark.parametrize("window", [None, 0])
+def test_a_qwen3_may_be_a_jina(tmp_path: Path, window: int | None) -> None:
+    check_file(
+        "jina-reranker-v3", write(tmp_path / "m.gguf", "qwen3", window, ["token_embd.weight"])
+    )
+
+
+def test_a_start_with_another_model_ends_with_what_it_is(tmp_path: Path) -> None:
+    write(tmp_path / "model.gguf", "qwen3", 64, ["token_embd.weight"])
+    (tmp_path / "projector.safetensors").write_bytes(b"")
+    (tmp_path / "run").mkdir()
+    ended = run_app(
+        "plan",
+        str(tmp_path / "run"),
+        RERANKER_GGUF=str(tmp_path / "model.gguf"),
+        RERANKER_PROJECTOR=str(tmp_path / "projector.safetensors"),
+    )
+    assert ended.returncode == 1
+    assert "is no jina-reranker-v3: its layers attend through a sliding window" in ended.stderr
+
+
+def test_a_name_of_no_family_is_somebodys_own_of_the_first() -> None:
+    _, card = family_of("mine")
+    assert (card.name, card.kind) == ("mine", CARDS["jina-reranker-v3"].kind)
