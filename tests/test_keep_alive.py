@@ -260,7 +260,7 @@ def test_term_while_weights_are_downloaded(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "start.sh").write_bytes((ROOT / "start.sh").read_bytes())
     files = {"a-Q8_0.gguf": bytes(4 * 2**20), "projector.safetensors": bytes(100)}
-    with Hub(CARDS["jina-reranker-v3"], files, stall_after=2**20) as hub:
+    with Hub(CARDS["jina-reranker-v3"].repository, files, stall_after=2**20) as hub:
         variables = {"RERANKER_DOWNLOAD": "true", "HF_ENDPOINT": hub.url}
         ports = {"RERANKER_PORT": str(free_port()), "LLAMA_SERVER_PORT": str(free_port())}
         process = psutil.Popen(
