@@ -163,7 +163,7 @@ class TestRerank:
         done = run_app("rerank", "a", "--url", service.url, stdin="b\n" * 1025)
 
         assert done.returncode == 1
-        assert "1,025 documents in one request" in done.stderr
+        assert "more than 1,024 documents in one request" in done.stderr
 
 
 @pytest.mark.parametrize(

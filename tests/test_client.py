@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -123,7 +121,8 @@ def test_a_service_that_dies_is_done_without_until_it_is_back(
         assert by_model != BY_SIMILARITY
         assert ranked() == by_model
         assert caplog.messages == []
-        os.killpg(running.process.pid, signal.SIGKILL)
+        for process in [running.process, *running.process.children(recursive=True)]:
+            process.kill()
         running.process.wait()
         assert [ranked() for _ in range(20)] == [BY_SIMILARITY] * 20
     (warning,) = caplog.messages

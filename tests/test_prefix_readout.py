@@ -224,11 +224,9 @@ async def test_slots_are_leased_in_order_of_arrival() -> None:
 @pytest.mark.anyio
 async def test_slot_with_the_longest_common_prefix_is_chosen() -> None:
     pool = SlotPool(3)
-    async with (
-        pool.lease(np.array([1, 2, 3, 4])) as first,
-        pool.lease(np.array([1, 2, 5])) as second,
-    ):
-        pass
+    one, other = np.array([1, 2, 3, 4]), np.array([1, 2, 5])
+    async with pool.lease(one) as first, pool.lease(other) as second:
+        first.cached, second.cached = one, other
 
     async with pool.lease(np.array([1, 2, 3, 9])) as slot:
         assert slot is first

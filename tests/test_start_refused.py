@@ -123,18 +123,13 @@ def assert_start_fails(service: Service, message: str) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("readout", "message"),
-    [
-        ("prefix", "broken.gguf is cut off"),
-        ("embedding", "llama-server ended before it was ready"),
-    ],
-)
-def test_broken_gguf(model: Path, tmp_path: Path, readout: str, message: str) -> None:
+@pytest.mark.parametrize("readout", ["prefix", "embedding"])
+def test_broken_gguf(model: Path, tmp_path: Path, readout: str) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes((model / "model.gguf").read_bytes()[:50_000])
 
-    assert_start_fails(Service(model, RERANKER_GGUF=str(broken), RERANKER_READOUT=readout), message)
+    service = Service(model, RERANKER_GGUF=str(broken), RERANKER_READOUT=readout)
+    assert_start_fails(service, "broken.gguf is cut off")
 
 
 def test_corrupted_gguf(model: Path, tmp_path: Path) -> None:

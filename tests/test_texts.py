@@ -51,8 +51,8 @@ class RecordingServer(LlamaServer):
 
 @pytest.fixture
 async def server(service: Service) -> AsyncIterator[RecordingServer]:
-    server = RecordingServer(service.llama_server_url, timeout_seconds=60)
-    async with server:
+    url, key = service.llama_server_url, service.llama_server_key
+    async with RecordingServer(url, timeout_seconds=60, api_key=key) as server:
         yield server
 
 
