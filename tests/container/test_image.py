@@ -72,7 +72,8 @@ def test_configuration() -> None:
 
 
 def test_labels_of_a_release() -> None:
-    subprocess.run(["make", "image", "IMAGE=jina-reranker-test:release"], cwd=ROOT, check=True)
+    options = ["IMAGE=jina-reranker-test:release", "BUILD=--network host"]
+    subprocess.run(["make", "image", *options], cwd=ROOT, check=True)
 
     labels = inspect("jina-reranker-test:release")["Config"]["Labels"]
 
