@@ -52,7 +52,8 @@ class RecordingServer(LlamaServer):
 @pytest.fixture
 async def server(service: Service) -> AsyncIterator[RecordingServer]:
     url, key = service.llama_server_url, service.llama_server_key
-    async with RecordingServer(url, timeout_seconds=60, api_key=key) as server:
+    server = RecordingServer(url, timeout_seconds=60, api_key=key)
+    async with server:
         yield server
 
 

@@ -14,7 +14,7 @@ build=$(sed -nE 's/^ARG BASE_IMAGE=.*-(b[0-9]+)$/\1/p' Dockerfile)
 repository=$(sed -nE 's/^ARG BASE_IMAGE=(.*):.*/\1/p' Dockerfile)
 variants=(server-cuda server server-vulkan server-rocm)
 # What the stand-in is made of: another one is made when that changes.
-version=$(cat models/embedded_server.py tests/container/{requirements.txt,base_image.sh} | sha256sum)
+version=$(cat models/llama/embedded.py tests/container/{requirements.txt,base_image.sh} | sha256sum)
 version=${version:0:12}
 cache=$cache/$version
 
