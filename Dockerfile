@@ -13,11 +13,12 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /srv/reranker
 COPY requirements.lock .
-# pip, the packages' own tests and a downloader that is not used stay behind in this stage.
+# What is not used stays behind in this stage: pip, the packages' own tests, a second downloader,
+# and rich's highlighter of source code.
 RUN python3 -m venv /pip \
     && python3 -m venv --without-pip .venv \
     && /pip/bin/pip --python .venv install --no-cache-dir --require-hashes -r requirements.lock \
-    && /pip/bin/pip --python .venv uninstall --yes hf_xet \
+    && /pip/bin/pip --python .venv uninstall --yes hf_xet pygments \
     && find .venv -type d -name tests -prune -exec rm -r {} +
 
 FROM ${BASE_IMAGE}

@@ -21,12 +21,12 @@ def in_image(command: str) -> str:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cold_layers() -> list[str]:
-    return build("jina-reranker-test", "--no-cache")
+def layers() -> list[str]:
+    return build("jina-reranker-test")
 
 
-def test_second_build_comes_from_the_cache(cold_layers: list[str]) -> None:
-    assert build("jina-reranker-test") == cold_layers
+def test_second_build_comes_from_the_cache(layers: list[str]) -> None:
+    assert build("jina-reranker-test") == layers
 
 
 @pytest.mark.parametrize("variant", ["server", "server-vulkan", "server-rocm"])
@@ -89,6 +89,9 @@ def test_our_licence_is_there() -> None:
 def test_packages_work_without_what_was_left_out() -> None:
     names = "app.main models.download models.prepare numpy.linalg"
     in_image(f".venv/bin/python -c 'import {', '.join(names.split())}'")
+    # It shows what it finds through rich.
+    with pytest.raises(AssertionError, match="RERANKER_PORT is a port"):
+        in_image("RERANKER_PORT=x .venv/bin/python -m app doctor")
 
 
 def test_compose_files_are_valid(tmp_path: Path) -> None:
