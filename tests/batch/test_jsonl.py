@@ -49,7 +49,7 @@ def test_failed_lines(service: Service, tmp_path: Path, out: Path) -> None:
     assert failures[5]["query"] == " "
     assert failures[5]["note"] == "kept"
     assert "query: must not be empty" in failures[5]["error"]
-    assert "1,025 documents" in failures[6]["error"]
+    assert "more than 1,024 documents" in failures[6]["error"]
     assert failures[8]["original"] == "[1]"
     assert batch(path, "--out", out, url=service.url).returncode == 1
     assert len(read_lines(failures_of(out))) == 7
