@@ -23,12 +23,16 @@ class Health(BaseModel):
 
 
 class Model(BaseModel):
-    """A model that can be asked for."""
+    """A model that can be asked for: how it ranks, and what its scores are and lie within."""
 
     id: str
     object: Literal["model"] = "model"
     created: int = 0
     owned_by: str = "jina-reranker"
+    kind: str
+    score: str
+    score_range: tuple[float, float]
+    licence: str
 
 
 class ModelList(BaseModel):
@@ -57,4 +61,12 @@ async def health(request: Request, service: ServiceDependency) -> Health:
 @router.get("/v1/models")
 async def models(service: ServiceDependency) -> ModelList:
     """The model served, in the format of OpenAI."""
-    return ModelList(data=[Model(id=service.settings.model)])
+    card = service.model.card
+    served = Model(
+        id=card.name,
+        kind=card.kind,
+        score=card.score,
+        score_range=card.score_range,
+        licence=card.licence,
+    )
+    return ModelList(data=[served])

@@ -84,7 +84,7 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
     Raises `DownloadError` or `OSError`.
     """
     folder = weights / model
-    if _present(folder, quant):
+    if is_present(folder, quant):
         return folder
     require_writable(folder)
     repository = CARDS[model].repository
@@ -112,7 +112,8 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
     return folder
 
 
-def _present(folder: Path, quant: str) -> bool:
+def is_present(folder: Path, quant: str) -> bool:
+    """Whether a GGUF of `quant` and its projector are in `folder`, both whole."""
     gguf = find_gguf(folder, quant)
     return gguf is not None and _is_whole(gguf) and _is_whole(folder / PROJECTOR)
 

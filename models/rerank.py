@@ -57,7 +57,7 @@ class Card:
     """A model by name: where its files are published, and what its scores are.
 
     `kind` is how it ranks: "listwise" models compare all documents of a request. A `score` lies
-    within `score_range`. `repository` holds its GGUFs and the `files` beside them.
+    within `score_range`. `repository` holds its GGUFs and what else it needs.
     """
 
     name: str
@@ -66,7 +66,6 @@ class Card:
     score_range: tuple[float, float]
     licence: str
     repository: str
-    files: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import settings
 from models.prepare import prepare
 from tests import tiny_model
 from tests.debian import untested
-from tests.running import EXACT, Service
+from tests.running import EXACT, ROOT, Service
 
 # The same examples each time: who sees a failure can repeat it.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
@@ -62,4 +63,14 @@ def service(model: Path, exact_gguf: Path) -> Iterator[Service]:
 def embedding_service(model: Path) -> Iterator[Service]:
     """The same through the `embedding` readout."""
     with Service(model, RERANKER_READOUT="embedding", **EXACT) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service with the demo model, from a folder that prepared copies may be written to."""
+    folder = tmp_path_factory.mktemp("demo")
+    for name in ("model.gguf", "projector.safetensors"):
+        shutil.copy(ROOT / "weights/demo" / name, folder)
+    with Service(folder) as running:
         yield running

@@ -97,7 +97,8 @@ def test_health_and_models(service: Service) -> None:
 
     assert health.json() == {"status": "ok", "model": "tiny", "device": "cpu"}
     assert models["object"] == "list"
-    assert [model["id"] for model in models["data"]] == ["tiny"]
+    (model,) = models["data"]
+    assert (model["id"], model["kind"], model["score_range"]) == ("tiny", "listwise", [-1, 1])
 
 
 def test_examples_of_the_documentation_run(service: Service) -> None:

@@ -275,6 +275,38 @@ def test_term_while_weights_are_downloaded(tmp_path: Path) -> None:
             pass
 
 
+@pytest.mark.parametrize("damaged", ["a-Q8_0.gguf", "projector.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"GGUF and no more"])
+def test_damaged_weights_are_downloaded_again(
+    model: Path, tmp_path: Path, damaged: str, content: bytes
+) -> None:
+    for name in ("app", "models"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    folder = tmp_path / "weights/jina-reranker-v3"
+    folder.mkdir(parents=True)
+    (tmp_path / "run").mkdir()
+    files = {
+        "a-Q8_0.gguf": (model / "model.gguf").read_bytes(),
+        "projector.safetensors": (model / "projector.safetensors").read_bytes(),
+    }
+    for name, whole in files.items():
+        (folder / name).write_bytes(content if name == damaged else whole)
+    ports = {"RERANKER_PORT": str(free_port()), "LLAMA_SERVER_PORT": str(free_port())}
+    with Hub(CARDS["jina-reranker-v3"].repository, files) as hub:
+        done = subprocess.run(
+            [sys.executable, "-m", "app", "plan", "run"],
+            cwd=tmp_path,
+            env=environment(
+                RERANKER_DOWNLOAD="1", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hub"), **ports
+            ),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert {name: (folder / name).read_bytes() for name in files} == files
+
+
 @pytest.mark.parametrize("tenths", [0, 1, 2, 4, 8, 12, 16])
 def test_term_at_any_moment(model: Path, tenths: int) -> None:
     service = Service(model)

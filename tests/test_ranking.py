@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import bm25s
@@ -21,15 +19,6 @@ HELD_OUT = json.loads((DEMO / "held_out.json").read_text())
 RESULTS = json.loads((DEMO / "results.json").read_text())
 # Expected of a random order: each of twenty ranks is as likely, and the first ten count.
 RANDOM_NDCG = sum(1 / math.log2(1 + rank) for rank in range(1, 11)) / 20
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("demo")
-    for name in ("model.gguf", "projector.safetensors"):
-        shutil.copy(DEMO / name, folder)
-    with Service(folder) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

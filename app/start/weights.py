@@ -25,7 +25,7 @@ def fetch(settings: Settings) -> Path | None:
     Raises `WeightsError`.
     """
     gguf = find(settings)
-    if _missing(settings, gguf):
+    if _missing(settings, gguf) or (settings.download and _is_damaged(settings)):
         if not settings.download:
             raise WeightsError(_advice(settings))
         _download(settings)
@@ -53,6 +53,15 @@ def _check(settings: Settings, gguf: Path) -> None:
 
 def _missing(settings: Settings, gguf: Path | None) -> bool:
     return not settings.projector_path.is_file() or not (gguf or settings.llama_server_url)
+
+
+def _is_damaged(settings: Settings) -> bool:
+    """Whether files of a model that can be downloaded are there and not whole."""
+    from models.download import is_present
+    from models.families import CARDS
+
+    ours = settings.model not in CARDS or settings.gguf or settings.projector
+    return not ours and not is_present(Path("weights", settings.model), settings.quant or "")
 
 
 def _advice(settings: Settings) -> str:

@@ -30,7 +30,6 @@ CARDS: Sequence[Card] = (
         score_range=(-1.0, 1.0),
         licence="CC BY-NC 4.0",
         repository="jinaai/jina-reranker-v3-GGUF",
-        files=("projector.safetensors",),
     ),
 )
 

@@ -4,63 +4,35 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from app.evaluate.bm25 import top
 from app.evaluate.jsonl import read_jsonl
 from tests.browser import open_browser
+from tests.fake_server import FakeHandler, FakeServer
 from tests.running import ROOT, Service, run_app
 
 DEMO = ROOT / "weights/demo"
 LISTS = json.loads((DEMO / "held_out.json").read_text())
 
 
-class Recorder:
-    """A server that refuses everything, and keeps the keys it was told."""
+class Refuses(FakeHandler):
+    """Refuses everything, and keeps the keys that it was told."""
 
-    def __init__(self) -> None:
-        self.authorizations: list[str | None] = []
-        recorder = self
+    authorizations: ClassVar[list[str | None]] = []
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                recorder.authorizations.append(self.headers["Authorization"])
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(401)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None: ...
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Recorder:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("demo")
-    for name in ("model.gguf", "projector.safetensors"):
-        shutil.copy(DEMO / name, folder)
-    with Service(folder) as running:
-        yield running
+    def respond(self) -> None:
+        self.authorizations.append(self.headers["Authorization"])
+        self.request_body()
+        self.answer(401, b"{}")
 
 
 @pytest.fixture(scope="module")
 def lists(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six held-out lists, whose first document is the relevant one in none."""
+    """Six held-out lists, packed."""
     path = tmp_path_factory.mktemp("lists") / "lists.jsonl.gz"
     lines = [
         {"query": item["query"], "documents": item["documents"], "relevant": [item["relevant"]]}
@@ -205,8 +177,7 @@ def test_a_run_takes_part_as_it_is(demo: Service, beir: Path, tmp_path: Path) ->
 
 
 def test_a_key_is_told_to_its_own_service_only(demo: Service, lists: Path, tmp_path: Path) -> None:
-    """The demo wants no key, so what is sent is seen by a server of its own."""
-    with Recorder() as recorder:
+    with FakeServer(Refuses) as other:
         ended = run_app(
             "evaluate",
             str(lists),
@@ -215,7 +186,7 @@ def test_a_key_is_told_to_its_own_service_only(demo: Service, lists: Path, tmp_p
             "--url",
             demo.url,
             "--against",
-            f"other={recorder.url}",
+            f"other={other.url}",
             "--out",
             str(tmp_path),
             "--patience",
@@ -223,7 +194,7 @@ def test_a_key_is_told_to_its_own_service_only(demo: Service, lists: Path, tmp_p
             RERANKER_API_KEY="secret",
         )
         assert ended.returncode == 2
-        assert recorder.authorizations == [None]
+        assert Refuses.authorizations == [None]
         ended = run_app(
             "evaluate",
             str(lists),
@@ -232,14 +203,14 @@ def test_a_key_is_told_to_its_own_service_only(demo: Service, lists: Path, tmp_p
             "--url",
             demo.url,
             "--against",
-            f"other={recorder.url}",
+            f"other={other.url}",
             "--out",
             str(tmp_path),
             "--patience",
             "0",
             RERANKER_API_KEY_OTHER="for-other",
         )
-        assert recorder.authorizations[1:] == ["Bearer for-other"]
+        assert Refuses.authorizations[1:] == ["Bearer for-other"]
 
 
 @pytest.mark.parametrize(
