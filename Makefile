@@ -15,7 +15,7 @@ UNIT := $(addprefix tests/,test_blocks.py test_docs.py test_docstrings.py test_e
 .PHONY: demo-packages test-packages
 
 demo: demo-packages $(VENV)/.demo
-	@PATH="$(CURDIR)/$(BIN):$$PATH" tests/demo.sh
+	@PATH="$(CURDIR)/$(BIN):$$PATH" toolkit/demo.sh
 
 # PYTEST=… adds options, such as PYTEST=--durations=25.
 test: test-packages lint
@@ -30,7 +30,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/shellcheck -x start.sh sidecar/*.sh tests/demo.sh tests/container/*.sh tests/packages.sh \
+	$(BIN)/shellcheck -x start.sh sidecar/*.sh toolkit/demo.sh tests/container/*.sh tests/packages.sh \
 	  bench/gpu.sh .ci/run
 
 fix: $(VENV)/.dev
@@ -46,7 +46,7 @@ image:
 
 # The picture of the page in the README; the demo must be up.
 screenshot: $(VENV)/.dev
-	$(BIN)/python -m tests.screenshot docs/playground.png http://127.0.0.1:7998
+	$(BIN)/python -m toolkit.screenshot docs/playground.png http://127.0.0.1:7998
 
 # Load, faults and half an hour of mixed traffic; writes docs/reliability.md.
 soak: $(VENV)/.dev

@@ -17,7 +17,7 @@ from bench.memory import vram_in_use
 from bench.report import Report
 from bench.weights import FULL, write_model
 from bench.work import Work, make_request
-from tests import tiny_model
+from toolkit import tiny_model
 
 WORKS = [Work(10, 128), Work(20, 256), Work(64, 128), Work(16, 2000)]
 SMOKE_WORKS = [Work(3, 32), Work(5, 64)]

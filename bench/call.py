@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from tests.running import Service
+from toolkit.running import Service
 
 _PROMPT_TOKENS = 300
 _HIDDEN_SIZE = 1024

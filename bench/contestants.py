@@ -20,7 +20,7 @@ from bench.transformers_peer import TransformersPeer
 from bench.work import Request
 from models.jina.prompt import SpecialTokens, prompt_segments
 from models.llama.client import LlamaServer
-from tests.running import Service
+from toolkit.running import Service
 
 _TIMEOUT_SECONDS = 3600.0
 

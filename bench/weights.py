@@ -11,8 +11,8 @@ import gguf
 import numpy as np
 from tokenizers import Tokenizer
 
-from models.export import Qwen3Config, write_gguf, write_projector
-from tests import tiny_model
+from toolkit import tiny_model
+from toolkit.export import Qwen3Config, write_gguf, write_projector
 
 FULL = Qwen3Config(
     hidden_size=1024,

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import settings
 
 from models.prepare import prepare
-from tests import tiny_model
-from tests.debian import untested
-from tests.running import EXACT, ROOT, Service
+from toolkit import tiny_model
+from toolkit.debian import untested
+from toolkit.running import EXACT, ROOT, Service
 
 # The same examples each time: who sees a failure can repeat it.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

@@ -10,7 +10,7 @@ import httpx
 from typing_extensions import Self
 
 from models.llama.client import TokenIds
-from tests.running import ROOT, environment, free_port, wait_until
+from toolkit.running import ROOT, environment, free_port, wait_until
 
 _FLAGS = "--threads 1 --parallel 1 --ctx-size 1024 --flash-attn off --cache-ram 0 --verbosity 0"
 

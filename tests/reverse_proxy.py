@@ -10,8 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.debian import skip_without
-from tests.running import free_port, wait_until
+from toolkit.debian import skip_without
+from toolkit.running import free_port, wait_until
 
 _CONFIGURATION = """
 daemon off;

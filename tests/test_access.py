@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import ROOT, environment
+from toolkit.running import ROOT, environment
 
 # Root may use everything but for this.
 AS_OTHERS = (

@@ -13,7 +13,7 @@ import pytest
 
 from app.service import best_first
 from tests.golden.cases import CASES
-from tests.running import Service
+from toolkit.running import Service
 
 VECTORS = json.loads((Path(__file__).parent / "golden/vectors.json").read_text())
 QUERY = "내일 회의 일정"

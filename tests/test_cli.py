@@ -17,7 +17,7 @@ from rich.cells import cell_len
 
 from app.commands.documents import DocumentsError, read
 from tests.fake_server import FakeHandler, FakeServer
-from tests.running import APP, ROOT, Service, environment, free_port, run_app, run_on_terminal
+from toolkit.running import APP, ROOT, Service, environment, free_port, run_app, run_on_terminal
 
 QUERY = "내일 회의 일정"
 DOCUMENTS = ["The kitchen serves soup at noon.", "내일 오후 2시에 품질 미팅이 있습니다", "[b]a[/b]"]

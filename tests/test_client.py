@@ -23,7 +23,7 @@ from app.client import (
     RerankerError,
 )
 from tests.fake_server import FakeHandler, FakeServer
-from tests.running import Service, free_port, wait_until
+from toolkit.running import Service, free_port, wait_until
 
 QUERY = "meeting tomorrow"
 TEXTS = ["We ate stew.", "The quality meeting is tomorrow.", "A cat sleeps.", "Pay the invoice."]

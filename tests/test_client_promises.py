@@ -35,7 +35,7 @@ from app.client import (
 from app.client.answer import Answer
 from app.client.proxy import is_local
 from tests.fake_server import FakeHandler, FakeServer
-from tests.running import free_port
+from toolkit.running import free_port
 
 TEXTS = ["a", "b", "c"]
 CANDIDATES = [

@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.postprocessor.jinaai_rerank import JinaRerank
 
-from tests.running import Service
+from toolkit.running import Service
 
 QUERY = "내일 회의 일정"
 DOCUMENTS = ["오늘 점심은 김치찌개를 먹었다", "내일 오후 2시에 품질 미팅이 있습니다", "soup"]

@@ -7,12 +7,12 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.running import Service, wait_until
+from toolkit.running import Service, wait_until
 
 
 def test_demo_prints_a_request_that_ranks(tmp_path: Path) -> None:
     # Without the variables of another model: the demo's own files.
-    service = Service(tmp_path, command="tests/demo.sh")
+    service = Service(tmp_path, command="toolkit/demo.sh")
     for name in ("RERANKER_GGUF", "RERANKER_PROJECTOR"):
         del service.environment[name]
     with service:

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from app.__main__ import cli
-from tests.running import ROOT
+from toolkit.running import ROOT
 
 PAGES = sorted(
     [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("weights/**/README.md")],
@@ -24,7 +24,7 @@ PAGES = sorted(
 )
 # The changelog tells of what was there once.
 OF_TODAY = [page for page in PAGES if page.name != "CHANGELOG.md"]
-_FOLDERS = "app bench deploy docs models sidecar systemd tests training weights".split()
+_FOLDERS = "app bench deploy docs models sidecar systemd tests toolkit training weights".split()
 # Commits written from then on have short subjects.
 RULED = datetime(2026, 11, 28, 10, tzinfo=timezone.utc).timestamp()
 _IN_A_FOLDER = re.compile(rf"(?<![\w/.~-])(?:{'|'.join(_FOLDERS)}|\.ci)/[\w./-]*\w")

@@ -9,7 +9,7 @@ import re
 import subprocess
 import tokenize
 
-from tests.running import ROOT
+from toolkit.running import ROOT
 
 PACKAGES = ("app", "bench", "models", "tests", "training")
 _NAME = re.compile(rf"(?<![\w./-])(?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)+(?![\w/])")

@@ -24,9 +24,9 @@ from app.doctor.plan import Plan
 from app.doctor.scores import compare
 from app.doctor.weights import Transformer
 from app.settings import Settings
-from models.export import write_projector
 from models.llama.gguf import KINDS
-from tests.running import Service, free_port, run_app
+from toolkit.export import write_projector
+from toolkit.running import Service, free_port, run_app
 
 
 def doctor(service: Service, **variables: str) -> tuple[int, str]:

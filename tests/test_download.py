@@ -22,7 +22,7 @@ from models import download as download_module
 from models.download import DownloadError, RemoteFile
 from tests.gguf_bytes import gguf_of
 from tests.hub import Hub, sha256
-from tests.running import ROOT, environment, run_on_terminal, wait_until
+from toolkit.running import ROOT, environment, run_on_terminal, wait_until
 
 REPOSITORY = "jinaai/jina-reranker-v3-GGUF"
 RANDOM = np.random.default_rng(0)

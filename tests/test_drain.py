@@ -15,7 +15,7 @@ import pytest
 
 from tests.reliability.faulty_proxy import FaultyProxy
 from tests.reliability.raw_client import answer, connect, send
-from tests.running import EXACT, Service, wait_until
+from toolkit.running import EXACT, Service, wait_until
 
 JINA = {"query": "soup?", "documents": ["noon"]}
 TEI = {"query": "soup?", "texts": ["noon"]}

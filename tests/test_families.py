@@ -10,7 +10,7 @@ import pytest
 
 from models.families import CARDS, check_file, family_of
 from models.rerank import ConfigurationError
-from tests.running import run_app
+from toolkit.running import run_app
 
 
 def write(path: Path, architecture: str, window: int | None, tensors: list[str]) -> Path:

@@ -14,7 +14,6 @@ import gguf
 import numpy as np
 import pytest
 
-from models.export import write_gguf
 from models.jina.prompt import SpecialTokens, opening
 from models.llama import qwen3
 from models.llama.client import LlamaServer, LlamaServerError, TokenIds
@@ -24,9 +23,10 @@ from models.llama.readout.embedding import EmbeddingReadout
 from models.llama.readout.prefix import PrefixReadout
 from models.llama.slots import TENANT
 from models.prepare import head_scale, prepare
-from tests import tiny_model
 from tests.llama import EmbeddedServer
 from tests.reliability.faulty_proxy import FaultyProxy
+from toolkit import tiny_model
+from toolkit.export import write_gguf
 
 EMBEDDING = ("--embeddings", "--pooling", "none", "--batch-size", "1024", "--ubatch-size", "1024")
 READOUTS = ["prefix", "embedding"]

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.fake_server import FakeHandler, FakeServer
-from tests.running import ROOT, Service, environment, free_port
+from toolkit.running import ROOT, Service, environment, free_port
 
 
 class NotReady(FakeHandler):

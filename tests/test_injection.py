@@ -9,8 +9,8 @@ import pytest
 
 from models.jina.prompt import SpecialTokens, prompt_segments
 from models.llama.client import LlamaServer
-from tests.running import Service
-from training.tokenizer import SPECIAL_TOKENS
+from toolkit.running import Service
+from toolkit.tokenizer import SPECIAL_TOKENS
 
 HOSTILE = [
     *SPECIAL_TOKENS,

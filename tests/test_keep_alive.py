@@ -18,7 +18,7 @@ import pytest
 
 from models.families import CARDS
 from tests.hub import Hub
-from tests.running import ROOT, Service, environment, free_port, libfaketime, wait_until
+from toolkit.running import ROOT, Service, environment, free_port, libfaketime, wait_until
 
 BODY: dict[str, object] = {"query": "soup?", "documents": ["noon", "two"]}
 EMBEDDED = f'{sys.executable} -m models.llama.embedded "$@"'

@@ -11,7 +11,7 @@ import cohere
 import httpx
 import pytest
 
-from tests.running import EXACT, Service, wait_until
+from toolkit.running import EXACT, Service, wait_until
 
 ORIGIN = {"Origin": "https://app.example"}
 

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import ROOT
+from toolkit.running import ROOT
 
-PACKAGES = ("app", "bench", "models", "tests", "training")
+PACKAGES = ("app", "bench", "models", "tests", "toolkit", "training")
 # What each may import of the others.
 BELOW = {
     "app": {"models"},
-    "bench": {"app", "models", "tests"},
+    "bench": {"app", "models", "toolkit"},
     "models": set(),
-    "tests": {"app", "bench", "models", "training"},
-    "training": {"models"},
+    "tests": {"app", "models", "toolkit"},
+    "toolkit": {"app", "models"},
+    "training": {"models", "toolkit"},
 }
 # All that the application knows of models, besides what a start decides and its doctor examines.
 SEAM = {"models.rerank", "models.open"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.running import EXACT, Service
+from toolkit.running import EXACT, Service
 
 KEY = "a secret of the start"
 EVIL = {"Origin": "https://evil.example"}

@@ -13,7 +13,7 @@ from importlib.metadata import version
 import pytest
 from packaging.requirements import Requirement
 
-from tests.running import ROOT
+from toolkit.running import ROOT
 
 REQUIREMENTS = (ROOT / "requirements.txt").read_text()
 LOCK = (ROOT / "requirements.lock").read_text().replace("\\\n", "")

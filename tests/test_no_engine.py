@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.running import ROOT
+from toolkit.running import ROOT
 
 
 def test_distinct_status_and_reason(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.metrics import Metrics
-from tests.running import EXACT, ROOT, Service, wait_until
+from toolkit.running import EXACT, ROOT, Service, wait_until
 
 DOCUMENTS = ["the secret soup is served", "noon"]
 

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.paths import Paths
 from tests.reliability.raw_client import connect
-from tests.running import Service
+from toolkit.running import Service
 
 
 async def show_path(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from models.facts import Device, Facts, find_devices
 from models.plan import Plan, plan
-from tests.running import is_alive, wait_until
+from toolkit.running import is_alive, wait_until
 
 CUDA = Device("CUDA0", "NVIDIA H", 80 * 2**30)
 ON_CPU = Facts(llama_server=["/bin/llama-server"], gguf=Path("/weights/a.gguf"), context=131_072)

@@ -23,9 +23,9 @@ from models.llama.readout.embedding import EmbeddingReadout
 from models.llama.readout.prefix import PrefixReadout
 from models.llama.slots import SlotPool
 from models.prepare import head_scale, prepare
-from tests import tiny_model
-from tests.running import EXACT, Service, wait_until
-from tests.tiny_model import TinyModel
+from toolkit import tiny_model
+from toolkit.running import EXACT, Service, wait_until
+from toolkit.tiny_model import TinyModel
 
 
 def wide_norm(tiny: TinyModel) -> None:

@@ -13,8 +13,8 @@ import pytest
 from gguf import GGMLQuantizationType, GGUFReader
 
 from models.prepare import head_scale, prepare
-from tests import tiny_model
-from tests.running import ROOT, environment, run_on_terminal
+from toolkit import tiny_model
+from toolkit.running import ROOT, environment, run_on_terminal
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -18,7 +18,7 @@ import pytest
 from models.prepare import PrepareError, prepare, prepared
 from models.whole_file import NoRoomError, in_use, unfinished
 from tests.gguf_bytes import HIDDEN, Gguf
-from tests.running import ROOT, environment
+from toolkit.running import ROOT, environment
 
 
 def gguf(norm: float) -> bytes:

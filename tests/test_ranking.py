@@ -11,7 +11,7 @@ import bm25s
 import numpy as np
 import pytest
 
-from tests.running import ROOT, Service
+from toolkit.running import ROOT, Service
 
 DEMO = ROOT / "weights/demo"
 LANGUAGES = json.loads((ROOT / "tests/ranking/languages.json").read_text())

@@ -9,9 +9,9 @@ from importlib.metadata import packages_distributions
 
 import pytest
 
-from tests.running import ROOT
+from toolkit.running import ROOT
 
-OURS = {"app", "bench", "models", "tests", "training"}
+OURS = {"app", "bench", "models", "tests", "toolkit", "training"}
 
 
 def declared(*files: str) -> set[str]:
@@ -44,8 +44,9 @@ _DEVELOPMENT = (*_SERVICE, "requirements-dev.txt", "requirements-torch.txt")
     ("folder", "files"),
     [
         ("app", _SERVICE),
-        ("models", _DEVELOPMENT),
+        ("models", _SERVICE),
         ("bench", _DEVELOPMENT),
+        ("toolkit", _DEVELOPMENT),
         ("training", _DEVELOPMENT),
     ],
 )

@@ -19,7 +19,7 @@ from models.llama.readout.base import OnTurn, Reading, no_matter
 from models.llama.readout.prefix import PrefixReadout
 from models.prepare import head_scale
 from models.rerank import ConfigurationError, DoesNotFit, Limits, Task
-from tests.running import Service
+from toolkit.running import Service
 
 
 class NarrowReadout:

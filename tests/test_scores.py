@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden.cases import CASES
-from tests.running import Service
+from toolkit.running import Service
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/scores.json").read_text())
 

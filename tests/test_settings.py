@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from app.keys import RequireKey
 from app.settings import OF_OTHERS, RULES, Settings, SettingsError
 from app.settings_page import updated
-from tests.running import ROOT, run_app
+from toolkit.running import ROOT, run_app
 
 
 def problems(**variables: str) -> list[str]:

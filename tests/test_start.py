@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from tests import tiny_model
-from tests.running import ROOT, Service, wait_until
+from toolkit import tiny_model
+from toolkit.running import ROOT, Service, wait_until
 
 
 def test_life_and_death(model: Path) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import psutil
 import pytest
 
-from models.export import write_gguf, write_projector
-from tests import tiny_model
-from tests.running import ROOT, Service, environment, free_port, libfaketime
+from toolkit import tiny_model
+from toolkit.export import write_gguf, write_projector
+from toolkit.running import ROOT, Service, environment, free_port, libfaketime
 
 
 def start(**variables: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.running import ROOT, environment
+from toolkit.running import ROOT, environment
 
 # What a shell does to the programs in its background.
 IGNORE_SIGINT = "import os, signal, sys; signal.signal(2, 1); os.execv(sys.argv[1], sys.argv[1:])"

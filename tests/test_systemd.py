@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.debian import skip_without
-from tests.running import ROOT
+from toolkit.debian import skip_without
+from toolkit.running import ROOT
 
 
 @pytest.fixture

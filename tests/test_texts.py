@@ -16,7 +16,7 @@ from models.llama.client import LlamaServer, Segments, TokenIds
 from models.nfc import nfc
 from models.texts import Texts
 from tests.reliability.hostile import TEXTS
-from tests.running import Service
+from toolkit.running import Service
 
 LONG = 40_000
 DOCUMENTS = {

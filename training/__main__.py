@@ -17,8 +17,9 @@ from rich.progress import Progress, TimeElapsedColumn
 from rich.table import Table
 from tokenizers import Tokenizer
 
-from models.export import Qwen3Config, write_gguf, write_projector
 from models.jina.prompt import SpecialTokens, prompt_segments
+from toolkit.export import Qwen3Config, write_gguf, write_projector
+from toolkit.tokenizer import train_tokenizer
 from training import synthetic
 from training.batch import Batcher
 from training.card import Results, card
@@ -29,7 +30,6 @@ from training.languages import language_examples
 from training.network import Network
 from training.packages import LANGUAGES, package_pairs
 from training.pairs import Example, Pair, Sampler, split
-from training.tokenizer import train_tokenizer
 from training.train import TEMPERATURE, ranker, train_bag, train_lists
 
 CONFIG = Qwen3Config(

@@ -22,9 +22,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from toolkit.tokenizer import SPECIAL_TOKENS
 from training.bag import Bag
 from training.network import Layer, Network
-from training.tokenizer import SPECIAL_TOKENS
 
 # Digits, and what stands before a number of one digit.
 _MARKS = (*"0123456789", '="')

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize, rms_norm, scaled_dot_product_attention, silu
 
-from models.export import Qwen3Config
+from toolkit.export import Qwen3Config
 
 
 class Layer(nn.Module):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.batch.job import REQUESTS, scores, write_lines
-from tests.running import Service
+from toolkit.running import Service
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.running import APP, ROOT, Service, environment, run_app
+from toolkit.running import APP, ROOT, Service, environment, run_app
 
 BATCH = [*APP, "batch"]
 TEXTS = [

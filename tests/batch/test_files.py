@@ -28,7 +28,7 @@ from tests.batch.job import (
     write_lines,
 )
 from tests.fake_server import FakeHandler, FakeServer
-from tests.running import wait_until
+from toolkit.running import wait_until
 
 LINES = [{"id": i, "query": str(i), "documents": ["a"]} for i in range(8)]
 RANKING = b'{"results": [{"index": 0, "relevance_score": 0.5}]}'

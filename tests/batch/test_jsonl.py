@@ -11,7 +11,7 @@ import pytest
 
 from tests.batch.job import BATCH, TEXTS, batch, check, failures_of, read_lines, scores, write_lines
 from tests.fake_server import FakeHandler, FakeServer
-from tests.running import ROOT, Service, environment, run_on_terminal
+from toolkit.running import ROOT, Service, environment, run_on_terminal
 
 
 def test_failed_lines(service: Service, tmp_path: Path, out: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.batch.job import RUN, TEXTS, TSV_TOPICS, batch, progress_of, read_lines, write
-from tests.running import ROOT, Service, environment
+from toolkit.running import ROOT, Service, environment
 
 MEASURED = """
 import runpy, sys

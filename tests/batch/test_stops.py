@@ -19,7 +19,7 @@ from tests.batch.job import (
     start,
     write_lines,
 )
-from tests.running import EXACT, ROOT, Service, environment, free_port, wait_until
+from toolkit.running import EXACT, ROOT, Service, environment, free_port, wait_until
 
 
 def test_kills_lose_nothing_and_repeat_nothing(

@@ -21,7 +21,7 @@ from tests.batch.job import (
     write,
     write_lines,
 )
-from tests.running import Service
+from toolkit.running import Service
 
 BAD_QUERIES = """\
 q3 Q0 D1 1 1 bm25

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tests.running import ROOT
+from toolkit.running import ROOT
 
 BASE = re.findall(r"^ARG BASE_IMAGE=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
 NETWORK = "reranker-test"

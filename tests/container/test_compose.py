@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests import tiny_model
 from tests.container.docker import NETWORK, Project, docker, inspect, network
 from tests.golden.cases import CASES
 from tests.hub import Hub
-from tests.running import ROOT, wait_until
+from toolkit import tiny_model
+from toolkit.running import ROOT, wait_until
 
 SCORES = json.loads((ROOT / "tests/golden/scores.json").read_text())
 LINES = (

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import tiny_model
 from tests.container.docker import NETWORK, build, docker, inspect, network
 from tests.hub import Hub
-from tests.running import free_port, wait_until
+from toolkit import tiny_model
+from toolkit.running import free_port, wait_until
 
 IMAGE = "jina-reranker-test"
 UID = 10001

@@ -10,7 +10,7 @@ import pytest
 
 from app import VERSION
 from tests.container.docker import BASE, build, docker, inspect
-from tests.running import ROOT
+from toolkit.running import ROOT
 
 MOST_BYTES_OVER_BASE = 150e6
 CONTENT = {".venv", "LICENSE", "app", "models", "sidecar", "start.sh", "weights"}

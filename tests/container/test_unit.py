@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import tiny_model
 from tests.container.docker import build, docker
-from tests.running import ROOT, wait_until
+from toolkit import tiny_model
+from toolkit.running import ROOT, wait_until
 
 IMAGE = "jina-reranker-test:systemd"
 DOCKERFILE = """

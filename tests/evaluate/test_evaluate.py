@@ -11,9 +11,9 @@ import pytest
 
 from app.evaluate.bm25 import top
 from app.evaluate.jsonl import read_jsonl
-from tests.browser import open_browser
 from tests.fake_server import FakeHandler, FakeServer
-from tests.running import ROOT, Service, run_app
+from toolkit.browser import open_browser
+from toolkit.running import ROOT, Service, run_app
 
 DEMO = ROOT / "weights/demo"
 LISTS = json.loads((DEMO / "held_out.json").read_text())

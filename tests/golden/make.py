@@ -12,8 +12,8 @@ import torch
 from torch.nn.functional import cosine_similarity, relu
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
 
-from tests import tiny_model
 from tests.golden.cases import CASES, Case
+from toolkit import tiny_model
 
 PATH = Path(__file__).with_name("scores.json")
 VECTORS_PATH = Path(__file__).with_name("vectors.json")

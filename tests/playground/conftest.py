@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from tests.browser import open_browser
 from tests.playground.visit import Visit
-from tests.running import START_UP_SECONDS, Service
+from toolkit.browser import open_browser
+from toolkit.running import START_UP_SECONDS, Service
 
 
 # Not for the session: its event loop would be in the way of tests that run one themselves.

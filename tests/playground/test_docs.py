@@ -10,10 +10,10 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser import FOREIGN_HOST
 from tests.playground.visit import DOCUMENTS, Visit
 from tests.reverse_proxy import nginx
-from tests.running import EXACT, Service, wait_until
+from toolkit.browser import FOREIGN_HOST
+from toolkit.running import EXACT, Service, wait_until
 
 KEY = "sesame"
 ROOT = "/search/ranker"

@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import BrowserContext, expect
 
 from tests.playground.visit import DOCUMENTS, QUERY, Visit, ranked
-from tests.running import EXACT, Service
+from toolkit.running import EXACT, Service
 
 
 def test_submitting_again_cancels(visit: Visit, service: Service) -> None:

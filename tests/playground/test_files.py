@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.playground.visit import DOCUMENTS, QUERY, Visit, ranked
-from tests.running import Service
+from toolkit.running import Service
 
 
 def test_dropped_file(visit: Visit, service: Service, tmp_path: Path) -> None:

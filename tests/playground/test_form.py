@@ -9,9 +9,9 @@ import subprocess
 import pytest
 from playwright.sync_api import BrowserContext, FloatRect, expect
 
-from tests.browser import FOREIGN_HOST
 from tests.playground.visit import DOCUMENTS, MARKUP, QUERY, Visit, ranked
-from tests.running import Service
+from toolkit.browser import FOREIGN_HOST
+from toolkit.running import Service
 
 
 def test_ranking(visit: Visit, service: Service) -> None:

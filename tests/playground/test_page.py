@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.playground.visit import DOCUMENTS, QUERY, Visit, ranked
-from tests.running import Service, wait_until
+from toolkit.running import Service, wait_until
 
 
 def test_korean(browser: Browser, service: Service) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
-from tests.running import Service
+from toolkit.running import Service
 
 QUERY = "when is the meeting?"
 DOCUMENTS = ["soup is served at noon", "the meeting starts at two", "nothing", "내일 오후 2시"]

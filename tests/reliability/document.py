@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.reliability.report import RESULTS
-from tests.running import ROOT
+from toolkit.running import ROOT
 
 DOCUMENT = ROOT / "docs/reliability.md"
 _EACH_RUN = "passes in each test run"

@@ -13,7 +13,7 @@ import typer
 
 from tests.reliability.report import RESULTS, report
 from tests.reliability.traffic import Load, Question, known_questions, tiny_service
-from tests.running import Service, wait_until
+from toolkit.running import Service, wait_until
 
 RECOVERY_SECONDS = 120
 SETTLING_SECONDS = 30

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from training.tokenizer import SPECIAL_TOKENS
+from toolkit.tokenizer import SPECIAL_TOKENS
 
 TEMPLATE = (
     "</passage>",

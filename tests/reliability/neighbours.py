@@ -15,8 +15,8 @@ import typer
 from tests.reliability.hostile import NESTED, PLAIN, TEMPLATE
 from tests.reliability.report import RESULTS, report
 from tests.reliability.traffic import tiny_service
-from tests.running import Service
-from training.tokenizer import SPECIAL_TOKENS
+from toolkit.running import Service
+from toolkit.tokenizer import SPECIAL_TOKENS
 
 DOCUMENTS = 6
 LETTERS = 80

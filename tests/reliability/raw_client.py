@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from http.client import HTTPResponse
 
-from tests.running import Service
+from toolkit.running import Service
 
 
 def connect(service: Service) -> socket.socket:

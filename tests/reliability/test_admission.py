@@ -17,7 +17,7 @@ import pytest
 
 from app.admission import Admission, Busy
 from tests.reliability.raw_client import answer, connect, send
-from tests.running import EXACT, ROOT, Service, wait_until
+from toolkit.running import EXACT, ROOT, Service, wait_until
 
 BODY = {"query": "soup?", "documents": ["noon", "two"]}
 

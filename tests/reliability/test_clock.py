@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.reliability.traffic import Load, known_questions
-from tests.running import Service, libfaketime
+from toolkit.running import Service, libfaketime
 
 CLIENTS = 8
 

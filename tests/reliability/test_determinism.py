@@ -11,7 +11,7 @@ import pytest
 
 from tests.golden.cases import CASES
 from tests.reliability.traffic import TOLERANCE
-from tests.running import Service
+from toolkit.running import Service
 
 NAMES = ("korean", "many documents")
 Ranks = list[tuple[int, float]]

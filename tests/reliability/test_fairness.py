@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.running import Service, wait_until
+from toolkit.running import Service, wait_until
 
 
 def test_small_requests_are_answered_beside_one_of_32_megabytes(service: Service) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.reliability.damage import DAMAGE
 from tests.reliability.faulty_proxy import FaultyProxy
 from tests.reliability.traffic import Load, known_questions
-from tests.running import EXACT, Service
+from toolkit.running import EXACT, Service
 
 BODY: dict[str, object] = {
     "query": "a secret query",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.running import Service, wait_until
+from toolkit.running import Service, wait_until
 
 # Two slots, which is what a GPU gets.
 _CONTEXT = {"LLAMA_ARG_CTX_SIZE": "16384"}

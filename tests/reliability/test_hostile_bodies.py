@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.running import Service
+from toolkit.running import Service
 
 LARGEST = 32 * 2**20
 

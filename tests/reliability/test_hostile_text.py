@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from models.jina.prompt import SpecialTokens, prompt_segments
 from models.llama.client import LlamaServer, Segments
 from tests.reliability.hostile import QUERIES, TEXTS
-from tests.running import Service
+from toolkit.running import Service
 
 MANY_MARKS = "a" + "\u0301" * 100_000
 EXAMPLES = settings(

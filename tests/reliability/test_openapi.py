@@ -11,7 +11,7 @@ from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 from app.main import create_app
-from tests.running import Service
+from toolkit.running import Service
 
 # Integers may not be written 2.0, as JSON Schema allows, and booleans may be written 0.
 STRICTNESS: list[CheckFunction] = [negative_data_rejection, positive_data_acceptance]

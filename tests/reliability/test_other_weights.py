@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 
 from models.prepare import prepare
-from tests import tiny_model
 from tests.llama import EmbeddedServer
-from tests.running import EXACT, Service
+from toolkit import tiny_model
+from toolkit.running import EXACT, Service
 
 BODY: dict[str, object] = {"query": "soup?", "documents": ["noon", "two"]}
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.reliability.raw_client import answer, connect, send
 from tests.reliability.traffic import Load, known_questions
-from tests.running import EXACT, Service, wait_until
+from toolkit.running import EXACT, Service, wait_until
 
 BODY: dict[str, object] = {"query": "soup?", "documents": ["noon", "two", "a meeting"]}
 

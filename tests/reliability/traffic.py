@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 import numpy as np
 
-from tests import tiny_model
 from tests.reliability.hostile import CONTROL, DIRECTION, NESTED, PLAIN, TEMPLATE
-from tests.running import Service, wait_until
-from training.tokenizer import SPECIAL_TOKENS
+from toolkit import tiny_model
+from toolkit.running import Service, wait_until
+from toolkit.tokenizer import SPECIAL_TOKENS
 
 TOLERANCE = 1e-4
 TIMEOUT_SECONDS = 120

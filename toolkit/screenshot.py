@@ -1,11 +1,11 @@
-"""Take a picture of the page after its own example: `python -m tests.screenshot FILE URL`."""
+"""Take a picture of the page after its own example: `python -m toolkit.screenshot FILE URL`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from tests.browser import open_browser
+from toolkit.browser import open_browser
 
 
 def take(path: Path, url: str) -> None:

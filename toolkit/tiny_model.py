@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-import training.tokenizer
-from models.export import Qwen3Config, write_gguf, write_projector
+import toolkit.tokenizer
+from toolkit.export import Qwen3Config, write_gguf, write_projector
 
 CONFIG = Qwen3Config(
     hidden_size=64,
@@ -52,7 +52,7 @@ class TinyModel:
 
 def train_tokenizer() -> Tokenizer:
     """A vocabulary out of a few sentences."""
-    return training.tokenizer.train_tokenizer(_CORPUS, _VOCABULARY_SIZE)
+    return toolkit.tokenizer.train_tokenizer(_CORPUS, _VOCABULARY_SIZE)
 
 
 def tokenizer_content() -> dict[str, Any]:

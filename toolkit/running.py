@@ -21,7 +21,7 @@ from typing import Literal
 import httpx
 import psutil
 
-from tests.debian import skip_without
+from toolkit.debian import skip_without
 
 ROOT = Path(__file__).parents[1]
 START_UP_SECONDS = 60.0
@@ -39,6 +39,7 @@ EXACT = {
 
 
 def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -167,10 +168,12 @@ class Service:
 
     @property
     def output(self) -> str:
+        """What start.sh and its processes printed so far."""
         return self.output_path.read_text(errors="replace")
 
     @property
     def llama_server_url(self) -> str:
+        """Where llama-server listens."""
         return f"http://127.0.0.1:{self.environment['LLAMA_SERVER_PORT']}"
 
     @property
@@ -205,13 +208,16 @@ class Service:
 
     @property
     def llama_server(self) -> psutil.Process:
+        """The process of llama-server."""
         return self.child("--port")
 
     @property
     def front(self) -> psutil.Process:
+        """The process of the front."""
         return self.child("app serve")
 
     def healthy(self) -> bool:
+        """Whether it would rank now."""
         try:
             return httpx.get(f"{self.url}/health").status_code == 200
         except httpx.HTTPError:
@@ -225,6 +231,7 @@ class Service:
         return float(value)
 
     def rerank(self, **body: object) -> httpx.Response:
+        """The answer of `POST /rerank`."""
         return httpx.post(f"{self.url}/rerank", json=body, timeout=120)
 
 

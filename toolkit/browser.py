@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.debian import chromium
+from toolkit.debian import chromium
 
 # A name that is not the local host's, which browsers trust less.
 FOREIGN_HOST = "reranker.test"

@@ -1,0 +1,1 @@
+"""What tests, the benchmark and the training share: a running service, tiny models."""
