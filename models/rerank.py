@@ -96,7 +96,8 @@ class Timings:
 class Ranking:
     """Relevance scores, float32 [documents] in the card's range, and what they came from.
 
-    `vectors` are those of the documents, float32 [documents, output], of a model that has any. Of
+    `vectors` are those of the documents, float32 [documents, output], of a model that has any;
+    `logits`, float32 [documents], are what the scores of a pointwise model are the sigmoids of. Of
     the `prompt_tokens`, `reused_tokens` did not have to be computed again.
     """
 
@@ -105,6 +106,7 @@ class Ranking:
     reused_tokens: int = 0
     timings: Timings = field(default_factory=Timings)
     vectors: Vectors | None = None
+    logits: NDArray[np.float32] | None = None
 
 
 class RankingModel(Protocol):
