@@ -17,10 +17,13 @@ UNIT := $(addprefix tests/,test_blocks.py test_docs.py test_docstrings.py test_e
 demo: demo-packages $(VENV)/.demo
 	@PATH="$(CURDIR)/$(BIN):$$PATH" toolkit/demo.sh
 
-# PYTEST=… adds options, such as PYTEST=--durations=25.
+# PYTEST=… adds options, such as PYTEST=--durations=25. What fails while tests share the machine
+# gets a second try alone, and both are told.
 test: test-packages lint
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/python -m pytest -n logical --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n logical --dist loadfile --cache-clear $(PYTEST) || \
+	  { echo "Once more, alone:"; \
+	    $(BIN)/python -m pytest -v --last-failed --last-failed-no-failures none; }
 
 # Seconds: what can be said of a change without a service.
 check: lint

@@ -167,11 +167,13 @@ def test_any_headers(url: str, headers: dict[str, str], status: int) -> None:
 )
 def test_what_is_no_http(answer: bytes) -> None:
     def serve() -> None:
-        for _ in range(3):
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(100_000)
-                connection.sendall(answer)
+        # Closing the listener ends it.
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(100_000)
+                    connection.sendall(answer)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()

@@ -23,9 +23,12 @@ from models.llama.readout.embedding import EmbeddingReadout
 from models.llama.readout.prefix import PrefixReadout
 from models.llama.slots import SlotPool
 from models.prepare import head_scale, prepare
+from tests.llama import EmbeddedServer
 from toolkit import tiny_model
 from toolkit.running import EXACT, Service, wait_until
 from toolkit.tiny_model import TinyModel
+
+EXACT_CACHE = ("--cache-type-k", "f32", "--cache-type-v", "f32")
 
 
 def wide_norm(tiny: TinyModel) -> None:
@@ -53,36 +56,37 @@ async def fingerprint_of(server: LlamaServer, gguf: Path) -> Fingerprint:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("head_type", ["F16", "F32"])
 @pytest.mark.parametrize("change", [unchanged, wide_norm, dominant_component])
-async def test_both_readouts_agree(
-    tmp_path: Path, change: Callable[[TinyModel], None], head_type: str
-) -> None:
+async def test_both_readouts_agree(tmp_path: Path, change: Callable[[TinyModel], None]) -> None:
     tiny = tiny_model.make()
     change(tiny)
     tiny.write(tmp_path)
-    gguf = tmp_path / "prepared.gguf"
-    prepare(tmp_path / "model.gguf", gguf, head_type)
-    scale = head_scale(gguf)
-    assert scale is not None
+    source = tmp_path / "model.gguf"
     positions = [0, 1, 17, 150, 299]
     rest = random.Random(1).choices(range(256), k=300)
 
-    with Service(tmp_path, RERANKER_READOUT="embedding", **EXACT) as service:
-        async with connected(service) as server:
-            fingerprint = await fingerprint_of(server, tmp_path / "model.gguf")
+    with EmbeddedServer(*EXACT_CACHE, "--embeddings", "--pooling", "none") as running:
+        running.serve(source)
+        async with LlamaServer(running.url, timeout_seconds=60) as server:
+            fingerprint = await fingerprint_of(server, source)
             ids = np.array([*fingerprint.ids, *rest][:300])
             readout = await EmbeddingReadout.connect(server, fingerprint)
             expected = (await readout.read(ids, positions)).states
-    with Service(tmp_path, RERANKER_GGUF=str(gguf), **EXACT) as service:
-        async with connected(service) as server:
-            fingerprint = await fingerprint_of(server, gguf)
-            prefix = await PrefixReadout.connect(server, scale, fingerprint)
-            states = (await prefix.read(ids, positions)).states
+    with EmbeddedServer(*EXACT_CACHE) as running:
+        for head_type, most in {"F16": 1e-3, "F32": 2e-5}.items():
+            gguf = tmp_path / f"{head_type}.gguf"
+            prepare(source, gguf, head_type)
+            scale = head_scale(gguf)
+            assert scale is not None
+            running.serve(gguf)
+            async with LlamaServer(running.url, timeout_seconds=60) as server:
+                fingerprint = await fingerprint_of(server, gguf)
+                prefix = await PrefixReadout.connect(server, scale, fingerprint)
+                states = (await prefix.read(ids, positions)).states
 
-    assert states.dtype == np.float32
-    errors = np.linalg.norm(states - expected, axis=1) / np.linalg.norm(expected, axis=1)
-    assert errors.max() < {"F16": 1e-3, "F32": 2e-5}[head_type]
+            assert states.dtype == np.float32
+            errors = np.linalg.norm(states - expected, axis=1) / np.linalg.norm(expected, axis=1)
+            assert errors.max() < most
     if change is dominant_component:
         shares = abs(expected / tiny.tensors["model.norm.weight"])
         assert (shares[:, 5] > 0.9 * np.linalg.norm(shares, axis=1)).all()

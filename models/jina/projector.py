@@ -71,7 +71,9 @@ class Projector:
 
     def __call__(self, hidden_states: Vectors) -> Vectors:
         """Project float32 [rows, hidden] to float32 [rows, output]."""
-        vectors: Vectors = np.maximum(hidden_states @ self.first.T, 0) @ self.second.T
+        # Damaged weights overflow: who asks for vectors looks whether they are finite.
+        with np.errstate(over="ignore", invalid="ignore"):
+            vectors: Vectors = np.maximum(hidden_states @ self.first.T, 0) @ self.second.T
         return vectors
 
 

@@ -11,7 +11,7 @@ import httpx
 from tests.reliability.traffic import Load, known_questions
 from toolkit.running import Service, libfaketime
 
-CLIENTS = 8
+CLIENTS = 3
 
 
 def time_of(service: Service) -> datetime:

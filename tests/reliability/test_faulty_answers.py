@@ -61,14 +61,14 @@ def test_damaged_answer_is_an_error(
 
 def test_damage_under_load(service: Service, behind_proxy: Service, proxy: FaultyProxy) -> None:
     known = known_questions(service.url, count=20)
-    with Load(behind_proxy.url, known, clients=8) as load:
+    with Load(behind_proxy.url, known, clients=4) as load:
         for path, damage in DAMAGE.values():
             # No question of these is so long that it takes /detokenize.
             if path != "/detokenize":
                 proxy.path, proxy.damage = path, damage
-                load.wait_for_more("503", 8)
+                load.wait_for_more("503", 4)
                 proxy.path = ""
-                load.wait_for_more("right", 16)
+                load.wait_for_more("right", 8)
 
     assert load.outcomes.wrong == []
     assert load.outcomes.counts.keys() == {"right", "503"}
