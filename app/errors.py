@@ -126,20 +126,17 @@ def describe(errors: Sequence[Any]) -> str:
 
 
 def _field(location: Sequence[str | int]) -> str:
-    # A location starts with "body" and, where the body chooses it, the name of the dialect.
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]" if path else ""
-        elif part not in ("body", "jina", "tei"):
-            path += f".{part}"
-    return path.removeprefix(".") or "body"
+    # Nothing or "body" and whatever follows: no field, but the body as a whole.
+    if not location or location[0] == "body":
+        return "body"
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return path.removeprefix(".")
 
 
 def _problem(error: Any) -> str:
     kind, message = error["type"], error["msg"]
     if kind == "json_invalid":
         return f"malformed JSON at character {error['loc'][-1]}: {error['ctx']['error']}"
-    if kind.startswith(("model_", "union_tag")):
+    if kind.startswith("model_"):
         return "must be a JSON object, sent with Content-Type: application/json"
     return str(message[:1].lower() + message[1:])

@@ -11,6 +11,8 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.dialects.dialect import Dialect, told_to
+from app.errors import Problem
 from models.rerank import TENANT
 
 # Health, the pages where a key can be typed, and what one of them describes.
@@ -24,8 +26,9 @@ class RequireKey:
     Each key is a tenant of its own.
     """
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, keys: Sequence[str], dialects: Sequence[Dialect]) -> None:
         self._app = app
+        self._refusal = told_to(dialects, Problem(401, _DETAIL))
         self._keys = [(form, tenant) for tenant, key in enumerate(keys) for form in _forms(key)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,9 +36,8 @@ class RequireKey:
         if scope["type"] != "http" or _is_open(scope) or self._enters(scope):
             await self._app(scope, receive, send)
             return
-        # A name for each dialect's clients: the key is refused before the body tells the dialect.
-        body = {"detail": _DETAIL, "message": _DETAIL, "error": _DETAIL, "error_type": "Validation"}
-        refusal = JSONResponse(body, 401, {"WWW-Authenticate": "Bearer"})
+        # To clients of every dialect: the key is refused before the body tells theirs.
+        refusal = JSONResponse(self._refusal, 401, {"WWW-Authenticate": "Bearer"})
         await refusal(scope, receive, send)
 
     def _enters(self, scope: Scope) -> bool:

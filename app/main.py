@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
-from app import VERSION, metrics, playground, status
+from app import VERSION, info, metrics, playground, status
 from app.admission import Admission
 from app.connections import shortage
-from app.dialects import cohere, jina, shared, tei
+from app.dialects import DIALECTS
+from app.dialects.dialect import Dialect
 from app.drain import Drain
 from app.errors import StartUpMessage, add_error_handlers
 from app.keys import RequireKey, describe_keys
@@ -22,6 +23,7 @@ from app.methods import Methods
 from app.metrics import Metrics
 from app.observe import Observe, log_to_stdout
 from app.paths import Paths
+from app.route import router
 from app.service import Service
 from app.settings import Settings, SettingsError
 from models.open import open_model
@@ -30,7 +32,7 @@ from models.open import open_model
 _LARGEST_BODIES = 5
 
 
-def create_app() -> FastAPI:
+def create_app(dialects: Sequence[Dialect] = DIALECTS) -> FastAPI:
     """Build the app from the environment; start-up fails if no request could be answered."""
     try:
         settings = Settings.load()
@@ -38,7 +40,7 @@ def create_app() -> FastAPI:
         sys.exit(str(error))
     app = _App(
         title="jina-reranker",
-        description="Reranking with jina-reranker-v3.",
+        description="Ranks documents by their relevance to a query.",
         version=VERSION,
         lifespan=_lifespan,
         redirect_slashes=False,
@@ -51,7 +53,7 @@ def create_app() -> FastAPI:
     app.state.drain = Drain()
     # The last one added sees a request first.
     if settings.api_keys:
-        app.add_middleware(RequireKey, keys=settings.api_keys)
+        app.add_middleware(RequireKey, keys=settings.api_keys, dialects=dialects)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -65,7 +67,8 @@ def create_app() -> FastAPI:
     app.add_middleware(StartUpMessage)
     log_to_stdout()
     add_error_handlers(app)
-    for module in (shared, jina, cohere, tei, status, metrics, playground):
+    app.include_router(router(dialects))
+    for module in (info, status, metrics, playground):
         app.include_router(module.router)
     return app
 

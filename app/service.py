@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
 from fastapi import Depends, Request
-from numpy.typing import NDArray
 
 from app.admission import Admission
 from app.disconnect import unless_disconnected
@@ -30,12 +28,6 @@ class Service:
         # For the log and the metrics.
         request.state.ranking = ranking
         return ranking
-
-
-def best_first(scores: NDArray[np.float32]) -> list[tuple[int, float]]:
-    """(index, score) of each document, best score first, ties in input order."""
-    order = np.argsort(-scores, kind="stable")
-    return list(zip(order.tolist(), scores[order].tolist(), strict=True))
 
 
 def _service(request: Request) -> Service:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.dialects import DIALECTS
 from app.keys import RequireKey
 from app.settings import OF_OTHERS, RULES, Settings, SettingsError
 from app.settings_page import updated
@@ -295,7 +296,7 @@ async def test_keys_of_other_letters(key: str, encoding: str) -> None:
         "root_path": "",
         "headers": [(b"authorization", b"Bearer " + sent)],
     }
-    await RequireKey(app, [key])(scope, ignore, ignore)
+    await RequireKey(app, [key], DIALECTS)(scope, ignore, ignore)
 
     assert bool(opened) == bool(sent)
 

@@ -1,1 +1,9 @@
-"""The rerank APIs that clients speak, one module each: fields, conversion and routes."""
+"""The rerank APIs that clients speak, one module each: paths, body, answer and error."""
+
+from __future__ import annotations
+
+from app.dialects import cohere, jina, tei
+from app.dialects.dialect import Dialect
+
+# Where several share a path, the last one serves what none of the others speaks.
+DIALECTS: tuple[Dialect, ...] = (tei, cohere, jina)

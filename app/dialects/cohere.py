@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from app.body import JSONRequest, JSONRoute
+from fastapi import Request
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from app.dialects import dialect
+from app.dialects.dialect import Ranked
 from app.dialects.fields import Query, Texts, Tokens, TopN
-from app.dialects.jina import Meta
-from app.errors import Problem, error_responses
-from app.service import ServiceDependency, best_first
+from app.dialects.jina import Meta, meta
+from app.errors import Problem
 from models.rerank import Task
 
-
-class Route(JSONRoute):
-    """Errors are a `message`."""
-
-    def error_body(self, request: JSONRequest, problem: Problem) -> dict[str, str]:
-        """See `JSONRoute.error_body`."""
-        return {"message": problem.detail}
+NAME = "Cohere, version 2"
+PATHS: Sequence[str] = ("/v2/rerank",)
+DOCUMENTS: Sequence[str] = ("documents",)
 
 
-class Error(BaseModel):
-    """What is wrong and what to do."""
-
-    message: str
-
-
-router = APIRouter(route_class=Route, tags=["rerank"], responses=error_responses(Error))
-
-
-class RerankRequest(BaseModel):
+class CohereBody(dialect.Body):
     """A query and the documents to rank."""
 
     model: str | None = Field(None, description="accepted for compatibility; one model is served")
@@ -39,34 +30,55 @@ class RerankRequest(BaseModel):
     top_n: TopN | None = Field(None, description="results to return; absent, null or 0: all")
     max_tokens_per_doc: Tokens | None = Field(None, description="documents are cut to these tokens")
 
+    def task(self) -> Task:
+        """See `dialect.Body.task`."""
+        return Task(self.query, self.documents, max_document_tokens=self.max_tokens_per_doc)
 
-class Result(BaseModel):
+    def most(self) -> int | None:
+        """See `dialect.Body.most`."""
+        return self.top_n
+
+
+class CohereResult(TypedDict):
     """One document's place; `index` is its position in the request."""
 
     index: int
     relevance_score: float
 
 
-class RerankResponse(BaseModel):
+class CohereAnswer(TypedDict):
     """Results, most relevant first."""
 
     id: str
-    results: list[Result]
+    results: list[CohereResult]
     meta: Meta
 
 
-@router.post("/v2/rerank")
-async def rerank(
-    http: Request, request: RerankRequest, service: ServiceDependency
-) -> RerankResponse:
-    """Rank documents by relevance to a query."""
-    limit = request.max_tokens_per_doc
-    ranking = await service.rank(
-        http, Task(request.query, request.documents, max_document_tokens=limit)
-    )
-    results = [
-        Result(index=index, relevance_score=score)
-        for index, score in best_first(ranking.scores)[: request.top_n or None]
-    ]
-    meta = Meta.of("2", len(request.documents))
-    return RerankResponse(id=http.state.request_id, results=results, meta=meta)
+class CohereError(TypedDict):
+    """What is wrong and what to do."""
+
+    message: str
+
+
+Body: type[dialect.Body] = CohereBody
+Answer = CohereAnswer
+Error = CohereError
+
+
+def speaks(request: Request, body: Mapping[str, Any]) -> bool:
+    """See `Dialect.speaks`."""
+    return True
+
+
+def error(problem: Problem) -> CohereError:
+    """See `Dialect.error`."""
+    return {"message": problem.detail}
+
+
+def answer(ranked: Ranked[CohereBody]) -> CohereAnswer:
+    """See `Dialect.answer`."""
+    return {
+        "id": ranked.request_id,
+        "results": [{"index": i, "relevance_score": score} for i, score in ranked.best_first()],
+        "meta": meta("2", len(ranked.body.documents)),
+    }

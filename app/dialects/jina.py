@@ -2,48 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import orjson
-from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from fastapi import Request
+from pydantic import ConfigDict, Field, model_validator
+from typing_extensions import NotRequired, TypedDict
 
-from app.body import JSONRequest, JSONRoute
+from app.dialects import dialect
+from app.dialects.dialect import Ranked
 from app.dialects.fields import Query, String, Texts, Tokens, TopN
-from app.errors import Problem, error_responses
-from app.service import ServiceDependency, best_first
-from models.rerank import Task, Vectors
+from app.errors import Problem
+from models.rerank import Task
 
-
-class Route(JSONRoute):
-    """Errors carry `detail` for clients of Jina and `message` for those of Cohere."""
-
-    def error_body(self, request: JSONRequest, problem: Problem) -> dict[str, str]:
-        """See `JSONRoute.error_body`."""
-        return error_body(problem)
-
-
-def error_body(problem: Problem) -> dict[str, str]:
-    """The same sentence under both names."""
-    return {"detail": problem.detail, "message": problem.detail}
-
-
-class Error(BaseModel):
-    """What is wrong and what to do, under both names."""
-
-    detail: str
-    message: str
-
-
-router = APIRouter(route_class=Route, tags=["rerank"], responses=error_responses(Error))
+NAME = "Jina"
+PATHS: Sequence[str] = ("/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
+DOCUMENTS: Sequence[str] = ("documents",)
 
 _MOST_RANK_FIELDS = 16
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 
-class RerankRequest(BaseModel):
+class JinaBody(dialect.Body):
     """A query and the documents to rank."""
 
     model_config = ConfigDict(
@@ -91,9 +73,13 @@ class RerankRequest(BaseModel):
         return body
 
     def task(self) -> Task:
-        """What the service is asked for."""
+        """See `dialect.Body.task`."""
         limit = self.max_tokens_per_doc or self.max_doc_length
         return Task(self.query, self.documents, self.instruction, limit)
+
+    def most(self) -> int | None:
+        """See `dialect.Body.most`."""
+        return self.top_n
 
 
 def _joined(document: Any, fields: list[str]) -> Any:
@@ -103,97 +89,105 @@ def _joined(document: Any, fields: list[str]) -> Any:
     return {"text": "\n".join(texts)} if texts else document
 
 
-class Usage(BaseModel):
+class Usage(TypedDict):
     """Tokens the model read."""
 
     prompt_tokens: int
     total_tokens: int
 
 
-class Document(BaseModel):
+class Document(TypedDict):
     """A ranked document."""
 
     text: str
 
 
-class Result(BaseModel):
+class Result(TypedDict):
     """One document's place; `index` is its position in the request."""
 
     index: int
     relevance_score: float
-    document: Document | None = None
-    embedding: list[float] | None = None
+    document: NotRequired[Document]
+    embedding: NotRequired[list[float]]
 
 
-class Version(BaseModel):
+class Version(TypedDict):
     """Of Cohere's API."""
 
     version: str
 
 
-class Units(BaseModel):
+class Units(TypedDict):
     """What Cohere would count: a unit for each 100 documents."""
 
     search_units: int
 
 
-class Meta(BaseModel):
+class Meta(TypedDict):
     """Cohere's part of the answer."""
 
     api_version: Version
     billed_units: Units
 
-    @classmethod
-    def of(cls, version: str, documents: int) -> Meta:
-        """For an answer about so many documents."""
-        units = Units(search_units=max(1, math.ceil(documents / 100)))
-        return cls(api_version=Version(version=version), billed_units=units)
 
-
-class RerankResponse(BaseModel):
+class JinaAnswer(TypedDict):
     """Results, most relevant first."""
 
     id: str
     model: str
-    object: Literal["list"] = "list"
+    object: Literal["list"]
     usage: Usage
     results: list[Result]
     meta: Meta
 
 
-@router.post("/v1/rerank", response_model=RerankResponse, response_model_exclude_unset=True)
-@router.post("/v1/reranking", response_model=RerankResponse, response_model_exclude_unset=True)
-async def rerank(
-    http: Request, request: RerankRequest, service: ServiceDependency
-) -> RerankResponse | Response:
-    """Rank documents by relevance to a query."""
-    ranking = await service.rank(http, request.task())
-    results = [
-        Result(index=index, relevance_score=score)
-        for index, score in best_first(ranking.scores)[: request.top_n or None]
-    ]
-    if request.return_documents:
-        for result in results:
-            result.document = Document(text=request.documents[result.index])
-    answer = RerankResponse(
-        id=http.state.request_id,
-        model=service.settings.model,
-        object="list",
-        usage=Usage(prompt_tokens=ranking.prompt_tokens, total_tokens=ranking.prompt_tokens),
-        results=results,
-        meta=Meta.of("1", len(request.documents)),
-    )
-    if not request.return_embeddings or ranking.vectors is None:
-        return answer
-    body = answer.model_dump(exclude_unset=True)
-    # Thousands of floats: too many for pydantic and for the event loop.
-    content = await asyncio.to_thread(_with_vectors, body, ranking.vectors)
-    return Response(content, media_type="application/json")
+class JinaError(TypedDict):
+    """What is wrong and what to do: `detail` for clients of Jina, `message` for Cohere's."""
+
+    detail: str
+    message: str
 
 
-def _with_vectors(body: dict[str, Any], vectors: Vectors) -> bytes:
-    for result in body["results"]:
-        vector = vectors[result["index"]]
+Body: type[dialect.Body] = JinaBody
+Answer = JinaAnswer
+Error = JinaError
+
+
+def speaks(request: Request, body: Mapping[str, Any]) -> bool:
+    """See `Dialect.speaks`."""
+    return "documents" in body
+
+
+def error(problem: Problem) -> JinaError:
+    """See `Dialect.error`."""
+    return {"detail": problem.detail, "message": problem.detail}
+
+
+def answer(ranked: Ranked[JinaBody]) -> JinaAnswer:
+    """See `Dialect.answer`."""
+    tokens = ranked.ranking.prompt_tokens
+    return {
+        "id": ranked.request_id,
+        "model": ranked.card.name,
+        "object": "list",
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        "results": [_result(ranked, index, score) for index, score in ranked.best_first()],
+        "meta": meta("1", len(ranked.body.documents)),
+    }
+
+
+def meta(version: str, documents: int) -> Meta:
+    """Cohere's part of an answer about so many documents."""
+    units = max(1, math.ceil(documents / 100))
+    return {"api_version": {"version": version}, "billed_units": {"search_units": units}}
+
+
+def _result(ranked: Ranked[JinaBody], index: int, score: float) -> Result:
+    result: Result = {"index": index, "relevance_score": score}
+    if ranked.body.return_documents:
+        result["document"] = {"text": ranked.body.documents[index]}
+    if ranked.body.return_embeddings and ranked.ranking.vectors is not None:
         # One by one: orjson holds the interpreter's lock, and so the event loop, for a whole call.
-        result["embedding"] = orjson.Fragment(orjson.dumps(vector, option=_NUMPY))
-    return orjson.dumps(body)
+        vector = orjson.dumps(ranked.ranking.vectors[index], option=_NUMPY)
+        result["embedding"] = orjson.Fragment(vector)  # type: ignore[typeddict-item]
+    return result

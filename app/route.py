@@ -1,0 +1,117 @@
+"""The routes of the dialects: one handler serves all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import anyio
+import orjson
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from app.body import JSONRequest, check_count, excerpt
+from app.dialects.dialect import Body, Dialect, Ranked, told_to
+from app.drain import DrainedRoute
+from app.errors import Problem, describe, error_responses
+from app.service import Service, ServiceDependency
+
+
+class DialectRequest(JSONRequest):
+    """A request to a path of several `dialects`; `dialect` is the one it speaks, once read."""
+
+    dialects: Sequence[Dialect]
+    dialect: Dialect | None = None
+
+    async def json(self) -> Body:
+        """The checked body; raises `HTTPException` with what is wrong, or as `JSONRequest` does."""
+        content = await super().json()
+        spoken = self.dialects[-1]
+        if isinstance(content, dict):
+            spoken = next((d for d in self.dialects if d.speaks(self, content)), spoken)
+            self.dialect = spoken
+            check_count(content, spoken.DOCUMENTS, self.app.state.settings.max_documents)
+        try:
+            return spoken.Body.model_validate(content)
+        except ValidationError as error:
+            raise HTTPException(422, describe(error.errors(include_input=False))) from error
+
+
+class DialectRoute(DrainedRoute):
+    """A route of `dialects`, whose errors have their shape.
+
+    A request has its place and its deadline from before its body is read.
+    """
+
+    waits = True
+    dialects: Sequence[Dialect]
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap the handler."""
+        handler = super().get_route_handler()
+        fields = frozenset(name for d in self.dialects for name in d.Body.model_fields)
+
+        async def handle(request: Request) -> Response:
+            http = DialectRequest(request.scope, request.receive)
+            http.dialects = self.dialects
+            service: Service = request.app.state.service
+            http.excerpt = excerpt(fields, service.settings.max_documents)
+            deadline = anyio.fail_after(service.settings.timeout_seconds)
+            try:
+                with service.admission.admit() as http.place, deadline:
+                    return await handler(http)
+            except Exception as error:
+                problem = Problem.of(error)
+                told = told_to([http.dialect] if http.dialect else self.dialects, problem)
+                return JSONResponse(told, problem.status, problem.headers)
+
+        return handle
+
+
+def router(dialects: Sequence[Dialect]) -> APIRouter:
+    """A route for each path of `dialects`."""
+    routes = APIRouter(tags=["rerank"])
+    for path in dict.fromkeys(path for dialect in dialects for path in dialect.PATHS):
+        _add(routes, path, [dialect for dialect in dialects if path in dialect.PATHS])
+    return routes
+
+
+def _add(routes: APIRouter, path: str, spoken: Sequence[Dialect]) -> None:
+    """Add the route of a path to `routes`."""
+
+    class Route(DialectRoute):
+        dialects = spoken
+
+    async def rerank(http: Request, body: Body, service: ServiceDependency) -> Response:
+        assert isinstance(http, DialectRequest)
+        assert http.dialect
+        ranking = await service.rank(http, body.task())
+        ranked = Ranked(body, ranking, service.model.card, http.state.request_id)
+        content = await asyncio.to_thread(_content, http.dialect, ranked)
+        return Response(content, media_type="application/json")
+
+    # What the description is made of.
+    rerank.__annotations__["body"] = _any_of(d.Body for d in spoken)
+    names = " or ".join(dialect.NAME for dialect in spoken)
+    routes.add_api_route(
+        path,
+        rerank,
+        methods=["POST"],
+        response_model=_any_of(d.Answer for d in spoken),
+        responses=error_responses(_any_of(d.Error for d in spoken)),
+        description=f"Rank documents by relevance to a query, in the dialect of {names}.",
+        route_class_override=Route,
+    )
+
+
+def _any_of(types: Iterable[Any]) -> Any:
+    return reduce(or_, types)
+
+
+def _content(dialect: Dialect, ranked: Ranked[Any]) -> bytes:
+    # Thousands of documents: too many for the event loop.
+    return orjson.dumps(dialect.answer(ranked), option=orjson.OPT_SERIALIZE_NUMPY)
