@@ -28,6 +28,7 @@ from models.families import CARDS
 from models.files import find_gguf, is_quant
 from models.jina.projector import Projector, ProjectorError
 from models.llama.gguf import GGUFError, read_header
+from models.rerank import Card
 from models.whole_file import UnfinishedFile, remove_unused, unfinished
 
 DEFAULT_QUANT = "Q8_0"
@@ -80,16 +81,16 @@ class RemoteFile:
 def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
     """Fetch GGUF and projector of `model` into `weights/<model>/`; returns that folder.
 
-    Continues a download that was cut off and does nothing if both files are there and whole.
+    Continues a download that was cut off and does nothing if all files are there and whole.
     Raises `DownloadError` or `OSError`.
     """
-    folder = weights / model
-    if is_present(folder, quant):
+    folder, card = weights / model, CARDS[model]
+    if is_present(model, quant, weights):
         return folder
     require_writable(folder)
-    repository = CARDS[model].repository
+    repository = card.repository
     try:
-        _fetch(repository, quant, folder)
+        _fetch(card, quant, folder)
     except GatedRepoError as error:
         raise DownloadError(
             f"access to {repository} must be granted: accept its licence on its page, "
@@ -106,16 +107,18 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
     except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled) as error:
         raise DownloadError(
             "the hub cannot be reached: check the connection, HF_ENDPOINT and HF_HUB_OFFLINE, and "
-            "run this again (what has arrived is kept), or copy the GGUF and "
-            f"{PROJECTOR} into {folder} by hand"
+            "run this again (what has arrived is kept), or copy the GGUF"
+            f"{f' and {PROJECTOR}' if card.projector else ''} into {folder} by hand"
         ) from error
     return folder
 
 
-def is_present(folder: Path, quant: str) -> bool:
-    """Whether a GGUF of `quant` and its projector are in `folder`, both whole."""
+def is_present(model: str, quant: str, weights: Path = WEIGHTS) -> bool:
+    """Whether a GGUF of `quant`, and the projector that belongs to it, are there and whole."""
+    folder = weights / model
     gguf = find_gguf(folder, quant)
-    return gguf is not None and _is_whole(gguf) and _is_whole(folder / PROJECTOR)
+    files = [gguf, *([folder / PROJECTOR] if CARDS[model].projector else [])]
+    return all(file is not None and _is_whole(file) for file in files)
 
 
 def _is_whole(path: Path) -> bool:
@@ -137,9 +140,11 @@ def _check_format(path: Path, name: str) -> None:
         read_header(path)
 
 
-def _fetch(repository: str, quant: str, folder: Path) -> None:
-    files = _list_files(repository)
-    wanted = [_find_gguf(files, quant), _find_projector(files)]
+def _fetch(card: Card, quant: str, folder: Path) -> None:
+    files = _list_files(card.repository)
+    wanted = [_find_gguf(files, quant)]
+    if card.projector:
+        wanted.append(_find_projector(files))
     missing = [_with_what_its_server_tells(f) for f in wanted if not _is_whole(folder / f.name)]
     for file in missing:
         _remove_leftovers(file, folder)

@@ -22,6 +22,12 @@ class Family(Protocol):
     def contradicts(self, header: GGUFHeader) -> str | None:
         """Why a GGUF with this header is none of the family; None if it may be one."""
 
+    def prepared(self, card: Card, source: Path, readout: str) -> Path:
+        """The GGUF that llama-server is to serve: `source`, or a copy that is made beside it.
+
+        `readout` is that of the settings. Raises `GGUFError`, `PrepareError` or `OSError`.
+        """
+
     def open(self, card: Card, wishes: Wishes) -> AbstractAsyncContextManager[RankingModel]:
         """The model of `card` behind a llama-server that runs."""
 

@@ -1,10 +1,6 @@
-"""Give a GGUF the readout head: `python -m models.prepare IN.gguf [OUT.gguf]`.
+"""Give a GGUF the readout head of `models.llama.head`: `python -m models.prepare IN [OUT]`.
 
-The head is an `output.weight` that makes logits out of hidden states. With w the weight of the
-final RMSNorm, row i is e_i / w_i and row n + i its negative, n the hidden size; all other rows are
-zero. The final norm multiplies by w, so the logits are plus and minus the normalised state, within
-±√n whatever the weights, and `models.llama.readout.prefix.PrefixReadout` reads them back as
-log-probabilities.
+Everything else stays byte for byte.
 """
 
 from __future__ import annotations
@@ -30,19 +26,23 @@ from models.access import explain, require_writable
 from models.ending import end_on_term
 from models.files import PREPARED
 from models.llama.gguf import KINDS, GGUFError, GGUFHeader, Tensor, align, read_header
+from models.llama.head import (
+    HEAD,
+    HEAD_KEY,
+    HEAD_SCALE_KEY,
+    HEAD_TYPES,
+    HIDDEN_STATES,
+    Head,
+    View,
+    check_moderate,
+    stored_rows,
+)
 from models.whole_file import UnfinishedFile, remove_unused, unfinished
 
-HEAD = "output.weight"
-HEAD_KEY = "reranker.head"
-HEAD_SCALE_KEY = "reranker.head.scale"
-HEAD_OF_HIDDEN_STATES = "hidden states"
 SOURCE_KEY = "reranker.source.sha256"
 
 _NORM = "output_norm.weight"
 _EMBEDDINGS = "token_embd.weight"
-_HEAD_TYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
-# What a norm multiplies by is about 1.
-_LEAST_VALUE = 1e-9
 # Digits of a SHA-256 that a file name carries.
 _DIGITS = 16
 _CHUNK_BYTES = 8 * 2**20
@@ -61,50 +61,41 @@ class _Part:
     content: Iterator[bytes]
 
 
-def head_scale(path: Path) -> NDArray[np.float32] | None:
-    """What `PrefixReadout` divides by, float32 [hidden], if the GGUF has our head; else None.
-
-    Raises `GGUFError` if the file is not whole, or its head is not the one that it tells of.
-    """
-    header = read_header(path)
-    if header.metadata.get(HEAD_KEY) != HEAD_OF_HIDDEN_STATES:
-        return None
-    scale = _stored_scale(header)
-    if not np.array_equal(_read_head(path, header), np.vstack([np.diag(scale), np.diag(-scale)])):
-        raise GGUFError(
-            f"{path.name} is damaged: {HEAD} and {HEAD_SCALE_KEY} contradict each other"
-        )
-    return scale
-
-
-def prepare(source: Path, target: Path, head_type: str = "F16", force: bool = False) -> None:
-    """Write a copy of the GGUF `source` with the readout head to `target`.
+def prepare(
+    source: Path,
+    target: Path,
+    head_type: str = "F16",
+    force: bool = False,
+    view: View = HIDDEN_STATES,
+) -> None:
+    """Write a copy of the GGUF `source` with the readout head of `view` to `target`.
 
     Other tensors and metadata stay byte for byte. `head_type` is F16 or F32. A head that the model
-    has already is replaced only with `force`. `target` appears whole or not at all. Raises
-    `GGUFError`, `PrepareError` or `OSError`.
+    has already is replaced only with `force`, or where `view` replaces it. `target` appears whole
+    or not at all. Raises `GGUFError`, `PrepareError` or `OSError`.
     """
     if target.exists() and target.samefile(source):
         raise PrepareError(f"{target} is the source itself; write elsewhere")
-    _check_unprepared(source, force)
+    _check_unprepared(source, force or view.replaces)
     require_writable(target.parent)
-    content = _Source.read(source)
+    content = _Source.read(source, view)
     with unfinished(target.with_name(target.name + ".part"), keep=False) as output:
         _write(output, content, head_type)
         output.finish(target)
 
 
-def prepared(source: Path) -> Path:
-    """The GGUF to serve for `source`: itself if it has the head, else a copy beside it.
+def prepared(source: Path, view: View = HIDDEN_STATES) -> Path:
+    """The GGUF to serve for `source`: itself if it has the head of `view`, else a copy beside it.
 
     The copy is made if there is none of what `source` now holds. Its name has a hash of its own
     content, so no name stands for two contents. Raises as `prepare` does.
     """
     if HEAD_KEY in read_header(source).metadata:
-        if head_scale(source) is None:
-            raise PrepareError(f"{source.name} has a head that this version cannot read")
+        head = Head.read(source)
+        if head is None or head.meaning != view.meaning:
+            raise PrepareError(f"{source.name} has a head for another model or version")
         return source
-    content = _Source.read(source)
+    content = _Source.read(source, view)
     copy = _find_copy(content) or _make_copy(content)
     for other in _copies(source):
         if other != copy:
@@ -116,15 +107,16 @@ def prepared(source: Path) -> Path:
 
 @dataclass(frozen=True)
 class _Source:
-    """A GGUF without a head, and what it held when it was read."""
+    """A GGUF without a head, what it held when it was read, and what a head is to show."""
 
     path: Path
     stamp: digest.Stamp
     sha256: str
+    view: View
 
     @classmethod
-    def read(cls, path: Path) -> _Source:
-        return cls(path, digest.Stamp.of(path), digest.sha256(path))
+    def read(cls, path: Path, view: View) -> _Source:
+        return cls(path, digest.Stamp.of(path), digest.sha256(path), view)
 
     def check_unchanged(self) -> None:
         if digest.Stamp.of(self.path) != self.stamp and digest.sha256(self.path) != self.sha256:
@@ -132,7 +124,7 @@ class _Source:
 
 
 def _make_copy(source: _Source) -> Path:
-    _check_unprepared(source.path, force=False)
+    _check_unprepared(source.path, source.view.replaces)
     folder, stem = source.path.parent, source.path.stem
     require_writable(folder)
     with unfinished(folder / f"{stem}.{source.sha256[:_DIGITS]}.part", keep=False) as output:
@@ -151,8 +143,11 @@ def _find_copy(source: _Source) -> Path | None:
     for path in _copies(source.path):
         # One that is damaged is no copy.
         with suppress(GGUFError, OSError):
-            if read_header(path).metadata.get(SOURCE_KEY) == source.sha256 and (
-                digest.sha256(path)[:_DIGITS] == path.name.removesuffix(PREPARED)[-_DIGITS:]
+            metadata = read_header(path).metadata
+            if (
+                metadata.get(SOURCE_KEY) == source.sha256
+                and metadata.get(HEAD_KEY) == source.view.meaning
+                and digest.sha256(path)[:_DIGITS] == path.name.removesuffix(PREPARED)[-_DIGITS:]
             ):
                 return path
     return None
@@ -173,8 +168,6 @@ def _check_unprepared(source: Path, force: bool) -> None:
         raise PrepareError(f"{source.name} has an output head of its own; --force replaces it")
     if header.metadata.get("split.count", 1) != 1:
         raise PrepareError(f"{source.name} is a part; join them: llama-gguf-split --merge")
-    if header.vocabulary <= 2 * header.number("embedding_length"):
-        raise PrepareError(f"{source.name}: its vocabulary is too small for the readout head")
 
 
 def _write(output: UnfinishedFile, source: _Source, head_type: str) -> str:
@@ -182,9 +175,9 @@ def _write(output: UnfinishedFile, source: _Source, head_type: str) -> str:
     output.clear()
     header = read_header(source.path)
     with source.path.open("rb") as file:
-        values = _head_values(file, header, _HEAD_TYPES[head_type])
-        parts = [*_tensors(file, header), _head(values, header.vocabulary, head_type)]
-        start = _new_header(file, header, parts, values.astype(np.float32), source.sha256)
+        rows, scale = _head_rows(file, header, source, head_type)
+        parts = [*_tensors(file, header), _head(rows, header.vocabulary, head_type)]
+        start = _new_header(file, header, parts, scale, source)
         total = len(start) + sum(align(part.tensor.size, header.alignment) for part in parts)
         _check_room(output.path.parent, total)
         written = hashlib.sha256()
@@ -194,7 +187,7 @@ def _write(output: UnfinishedFile, source: _Source, head_type: str) -> str:
                 written.update(chunk)
                 bar.update(len(chunk))
     output.file.flush()
-    head_scale(output.path)
+    Head.read(output.path)
     source.check_unchanged()
     return written.hexdigest()
 
@@ -206,66 +199,34 @@ def _content(start: bytes, parts: list[_Part], alignment: int) -> Iterator[bytes
         yield bytes(align(part.tensor.size, alignment) - part.tensor.size)
 
 
-def _head_values(file: BinaryIO, header: GGUFHeader, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """1 / w as stored in the head, 0 where w is 0 and the hidden state with it."""
+def _head_rows(
+    file: BinaryIO, header: GGUFHeader, source: _Source, head_type: str
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """The first half of the head's rows as stored, and their scale."""
     norm = header.tensor(_NORM)
     if norm.kind != KINDS["F32"].number or norm.shape != (header.number("embedding_length"),):
         raise PrepareError(f"{header.name} has no {_NORM} in F32: is it a Qwen3?")
     file.seek(header.data_start + norm.offset)
     weight = np.frombuffer(file.read(norm.size), "<f4")
-    _check_moderate(header, _NORM, weight)
-    with np.errstate(divide="ignore", over="ignore"):
-        values = np.where(weight == 0, 0, 1 / weight).astype(dtype)
-    limits = np.finfo(dtype)
-    usable = (weight == 0) | ((abs(values) >= limits.tiny) & (abs(values) <= limits.max))
-    if not usable.all():
-        raise PrepareError(f"the weights of {_NORM} exceed {dtype}; use --head-type F32")
-    return values
+    check_moderate(header.name, _NORM, weight)
+    matrix = source.view.matrix(source.path)
+    if header.vocabulary <= 2 * len(matrix):
+        raise PrepareError(f"{header.name}: its vocabulary is too small for the readout head")
+    return stored_rows(matrix, weight, HEAD_TYPES[head_type])
 
 
-def _head(values: NDArray[Any], vocabulary: int, head_type: str) -> _Part:
-    shape, kind = (len(values), vocabulary), KINDS[head_type]
-    tensor = Tensor(shape, kind.number, 0, len(values) * vocabulary * kind.bytes)
-    return _Part(HEAD, tensor, _head_rows(values, tensor.size))
+def _head(rows: NDArray[Any], vocabulary: int, head_type: str) -> _Part:
+    shape, kind = (rows.shape[1], vocabulary), KINDS[head_type]
+    tensor = Tensor(shape, kind.number, 0, rows.shape[1] * vocabulary * kind.bytes)
+    return _Part(HEAD, tensor, _head_content(rows, tensor.size))
 
 
-def _head_rows(values: NDArray[Any], size: int) -> Iterator[bytes]:
-    yield np.diag(values).tobytes()
-    yield np.diag(-values).tobytes()
-    remaining = size - 2 * len(values) * values.nbytes
+def _head_content(rows: NDArray[Any], size: int) -> Iterator[bytes]:
+    yield rows.tobytes()
+    yield (-rows).tobytes()
+    remaining = size - 2 * rows.nbytes
     for start in range(0, remaining, _CHUNK_BYTES):
         yield bytes(min(_CHUNK_BYTES, remaining - start))
-
-
-def _stored_scale(header: GGUFHeader) -> NDArray[np.float32]:
-    scale, shape = header.metadata.get(HEAD_SCALE_KEY), (header.number("embedding_length"),)
-    if not isinstance(scale, np.ndarray) or scale.dtype != np.float32 or scale.shape != shape:
-        raise GGUFError(f"{header.name} is damaged: {HEAD_SCALE_KEY} is no float32 {shape}")
-    _check_moderate(header, HEAD_SCALE_KEY, scale)
-    return scale
-
-
-def _check_moderate(header: GGUFHeader, name: str, values: NDArray[Any]) -> None:
-    """Raises `GGUFError` for what would make every state 0 or overflow."""
-    size = abs(values[values != 0])
-    if not len(size) or not ((size >= _LEAST_VALUE) & (size <= 1 / _LEAST_VALUE)).all():
-        raise GGUFError(f"{header.name} is damaged: {name} is all zero, or beyond all measure")
-
-
-def _read_head(path: Path, header: GGUFHeader) -> NDArray[np.float32]:
-    """The rows of the head that are not zero, float32 [2 hidden, hidden]."""
-    head, size = header.tensor(HEAD), header.number("embedding_length")
-    types = {KINDS[name].number: dtype for name, dtype in _HEAD_TYPES.items()}
-    if head.shape != (size, header.vocabulary) or header.vocabulary <= 2 * size:
-        raise GGUFError(f"{path.name} is damaged: {HEAD} has the shape {head.shape}")
-    if head.kind not in types:
-        raise GGUFError(f"{path.name}: {HEAD} is neither F16 nor F32; quantize before preparing")
-    with path.open("rb") as file:
-        file.seek(header.data_start + head.offset)
-        dtype = types[head.kind]
-        rows = np.frombuffer(file.read(2 * size * size * dtype.itemsize), dtype)
-    stored: NDArray[np.float32] = rows.reshape(2 * size, size).astype(np.float32)
-    return stored
 
 
 def _tensors(file: BinaryIO, header: GGUFHeader) -> Iterator[_Part]:
@@ -295,13 +256,13 @@ def _new_header(
     header: GGUFHeader,
     parts: list[_Part],
     scale: NDArray[np.float32],
-    source_digest: str,
+    source: _Source,
 ) -> bytes:
     file.seek(header.metadata_start)
     metadata = file.read(header.tensors_start - header.metadata_start)
-    metadata += _string_pair(HEAD_KEY, HEAD_OF_HIDDEN_STATES)
+    metadata += _string_pair(HEAD_KEY, source.view.meaning)
     metadata += _string(HEAD_SCALE_KEY) + struct.pack("<IIQ", 9, 6, len(scale)) + scale.tobytes()
-    metadata += _string_pair(SOURCE_KEY, source_digest)
+    metadata += _string_pair(SOURCE_KEY, source.sha256)
     content = struct.pack("<4sIQQ", b"GGUF", 3, len(parts), header.metadata_count + 3) + metadata
     offset = 0
     for part in parts:
@@ -335,7 +296,7 @@ def main() -> None:
     parser.add_argument(
         "target", type=Path, metavar="OUT.gguf", nargs="?", help="else beside IN.gguf"
     )
-    parser.add_argument("--head-type", choices=_HEAD_TYPES, default="F16")
+    parser.add_argument("--head-type", choices=HEAD_TYPES, default="F16")
     parser.add_argument("--force", action="store_true", help="replace a head the model has")
     arguments = parser.parse_args()
     end_on_term()

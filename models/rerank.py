@@ -57,7 +57,7 @@ class Card:
     """A model by name: where its files are published, and what its scores are.
 
     `kind` is how it ranks: "listwise" models compare all documents of a request. A `score` lies
-    within `score_range`. `repository` holds its GGUFs and what else it needs.
+    within `score_range`. `repository` holds its GGUFs, and its `projector` if it has one.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Card:
     score_range: tuple[float, float]
     licence: str
     repository: str
+    projector: bool = False
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ async def test_rows_come_whole_however_they_are_cut(chunk_size: int) -> None:
     positions = sorted(random.Random(chunk_size).sample(range(6), 3))
 
     server = FaultyServer(answer(ROWS), chunk_size)
-    states = (await readout(server).read(np.ones(6, np.int64), positions)).states
+    states = (await readout(server).read(np.ones(6, np.int64), positions)).rows
 
     assert states.dtype == np.float32
     np.testing.assert_array_equal(states, np.array(ROWS)[positions])

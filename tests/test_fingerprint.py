@@ -18,11 +18,12 @@ from models.jina.prompt import SpecialTokens, opening
 from models.llama import qwen3
 from models.llama.client import LlamaServer, LlamaServerError, TokenIds
 from models.llama.fingerprint import Fingerprint, OtherWeights
+from models.llama.head import Head
 from models.llama.readout.base import Reading, Readout
 from models.llama.readout.embedding import EmbeddingReadout
 from models.llama.readout.prefix import PrefixReadout
 from models.llama.slots import TENANT
-from models.prepare import head_scale, prepare
+from models.prepare import prepare
 from tests.llama import EmbeddedServer
 from tests.reliability.faulty_proxy import FaultyProxy
 from toolkit import tiny_model
@@ -62,9 +63,9 @@ async def connect(kind: str, client: LlamaServer, gguf: Path) -> tuple[Readout, 
     fingerprint = await Fingerprint.of(client, opening(await SpecialTokens.of(client)), gguf)
     if kind == "embedding":
         return await EmbeddingReadout.connect(client, fingerprint), fingerprint.ids
-    scale = head_scale(gguf)
-    assert scale is not None
-    return await PrefixReadout.connect(client, scale, fingerprint), fingerprint.ids
+    head = Head.read(gguf)
+    assert head is not None
+    return await PrefixReadout.connect(client, head, fingerprint), fingerprint.ids
 
 
 @pytest.mark.anyio
@@ -89,7 +90,7 @@ async def test_restart_with_other_weights(
     async with LlamaServer(server.url, 60) as client:
         readout, opening = await connect(kind, client, weights.ours)
         prompt = np.array([*opening, *range(50, 90)])
-        expected = (await readout.read(prompt, [20, 55])).states
+        expected = (await readout.read(prompt, [20, 55])).rows
 
         server.serve(weights.others)
         if warm:
@@ -107,7 +108,7 @@ async def test_restart_with_other_weights(
         server.serve(weights.ours)
         await readout.check()
         again = await readout.read(prompt, [20, 55])
-        np.testing.assert_allclose(again.states, expected, atol=1e-5)
+        np.testing.assert_allclose(again.rows, expected, atol=1e-5)
         # Nothing was remembered over the restart but the first tokens, read again.
         assert again.reused_tokens <= len(opening)
 
@@ -143,7 +144,7 @@ async def test_file_overwritten_in_place(
     async with LlamaServer(server.url, 60) as client:
         readout, opening = await connect(kind, client, served)
         prompt = np.array([*opening, *range(50, 90)])
-        expected = (await readout.read(prompt, [20, 55])).states
+        expected = (await readout.read(prompt, [20, 55])).rows
 
         times = served.stat()
         overwrite(served, weights.others)
@@ -155,7 +156,7 @@ async def test_file_overwritten_in_place(
 
         overwrite(served, weights.ours)
         again = await readout.read(prompt, [20, 55])
-        np.testing.assert_allclose(again.states, expected, atol=1e-5)
+        np.testing.assert_allclose(again.rows, expected, atol=1e-5)
 
 
 @pytest.mark.anyio
@@ -168,12 +169,12 @@ async def test_touched_file_changes_nothing(
     async with LlamaServer(servers["prefix"].url, 60) as client:
         readout, opening = await connect("prefix", client, served)
         prompt = np.array([*opening, *range(50, 90)])
-        expected = (await readout.read(prompt, [20, 55])).states
+        expected = (await readout.read(prompt, [20, 55])).rows
         # Replaced by another name for other weights: llama-server has the old ones mapped still.
         shutil.copyfile(weights.others, tmp_path / "new")
         os.replace(tmp_path / "new", served)
 
-        again = (await readout.read(prompt, [20, 55])).states
+        again = (await readout.read(prompt, [20, 55])).rows
 
         np.testing.assert_allclose(again, expected, atol=1e-5)
 
@@ -191,7 +192,7 @@ async def test_restart_behind_a_proxy(
         async with LlamaServer(proxy.url, 60) as client:
             readout, opening = await connect("prefix", client, weights.ours)
             prompt = np.array([*opening, *range(50, 90)])
-            expected = (await readout.read(prompt, [20, 55])).states
+            expected = (await readout.read(prompt, [20, 55])).rows
             await readout.check()
             assert (await readout.read(prompt, [20, 55])).reused_tokens == len(prompt)
 
@@ -205,7 +206,7 @@ async def test_restart_behind_a_proxy(
                 await readout.read(np.array([*prompt, 5]), [20, 56])
 
             server.serve(weights.ours)
-            again = (await readout.read(prompt, [20, 55])).states
+            again = (await readout.read(prompt, [20, 55])).rows
             np.testing.assert_allclose(again, expected, atol=1e-5)
 
 
@@ -261,7 +262,7 @@ async def test_tenants_find_nothing_of_each_other(
     # What llama-server had to compute is what is not reused.
     assert [reading.reused_tokens for reading in readings] == [0, len(prompt), 0, len(prompt), 0]
     for reading in readings:
-        np.testing.assert_allclose(reading.states, readings[0].states, atol=1e-5)
+        np.testing.assert_allclose(reading.rows, readings[0].rows, atol=1e-5)
 
 
 @pytest.mark.anyio
@@ -304,7 +305,7 @@ async def test_own_weights_are_known_in_every_precision(tmp_path: Path, kind: st
 
 def test_tokens_beyond_the_vocabulary(weights: Weights) -> None:
     with pytest.raises(qwen3.NotInVocabulary):
-        qwen3.hidden_state(weights.ours, np.array([5, 100_000]))
+        qwen3.hidden_states(weights.ours, np.array([5, 100_000]))
 
 
 def test_file_that_cannot_be_computed(weights: Weights, tmp_path: Path) -> None:
@@ -317,21 +318,21 @@ def test_file_that_cannot_be_computed(weights: Weights, tmp_path: Path) -> None:
     ):
         path.write_bytes(changed)
         with pytest.raises(qwen3.Unknown, match=message):
-            qwen3.hidden_state(path, np.array([5, 6]))
+            qwen3.hidden_states(path, np.array([5, 6]))
 
 
 @pytest.mark.anyio
 async def test_cache_of_few_bits(weights: Weights) -> None:
     flags = ("--flash-attn", "on", "--cache-type-k", "q4_0", "--cache-type-v", "q4_0")
-    scale = head_scale(weights.ours)
-    assert scale is not None
+    head = Head.read(weights.ours)
+    assert head is not None
     with EmbeddedServer(*flags) as server:
         server.serve(weights.ours)
         async with LlamaServer(server.url, 60) as client:
             tokens = await SpecialTokens.of(client)
             told = await Fingerprint.of(client, opening(tokens), weights.ours, ["q4_0"])
-            await PrefixReadout.connect(client, scale, told)
+            await PrefixReadout.connect(client, head, told)
             for path, cache_types in ((weights.others, ["q4_0"]), (weights.ours, ["f16"])):
                 other = await Fingerprint.of(client, opening(tokens), path, cache_types)
                 with pytest.raises(OtherWeights, match="LLAMA_ARG_CACHE_TYPE_K"):
-                    await PrefixReadout.connect(client, scale, other)
+                    await PrefixReadout.connect(client, head, other)

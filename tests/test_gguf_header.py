@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from app.doctor.weights import Transformer
 from models.llama.gguf import GGUFError
-from models.prepare import PrepareError, head_scale, prepare, prepared
+from models.llama.head import Head
+from models.prepare import PrepareError, prepare, prepared
 from tests.gguf_bytes import HIDDEN, TOKENS, Gguf, Tensor, string
 
 Spoil = Callable[[Gguf], Any]
@@ -140,7 +141,7 @@ def test_smallest_model_is_prepared(tmp_path: Path) -> None:
     copy = prepared(path)
 
     assert GGUFReader(copy).tensors[-1].name == "output.weight"
-    assert head_scale(copy) is not None
+    assert Head.read(copy) is not None
 
 
 @pytest.mark.parametrize("key", [key for key in Gguf().metadata if "." in key])
@@ -185,7 +186,7 @@ def test_padding_behind_the_last_tensor_may_be_missing(tmp_path: Path) -> None:
 
 def _read_all(path: Path, target: Path) -> None:
     """What a start and doctor do with a GGUF."""
-    for step in (Transformer.read, head_scale, lambda path: prepare(path, target)):
+    for step in (Transformer.read, Head.read, lambda path: prepare(path, target)):
         with contextlib.suppress(GGUFError, PrepareError):
             step(path)
 

@@ -19,10 +19,11 @@ import pytest
 from models.jina.prompt import SpecialTokens, opening
 from models.llama.client import LlamaServer, LlamaServerError, Props, TokenIds, TopTokens
 from models.llama.fingerprint import Fingerprint
+from models.llama.head import HIDDEN_STATES, Head
 from models.llama.readout.embedding import EmbeddingReadout
 from models.llama.readout.prefix import PrefixReadout
 from models.llama.slots import SlotPool
-from models.prepare import head_scale, prepare
+from models.prepare import prepare
 from tests.llama import EmbeddedServer
 from toolkit import tiny_model
 from toolkit.running import EXACT, Service, wait_until
@@ -71,18 +72,18 @@ async def test_both_readouts_agree(tmp_path: Path, change: Callable[[TinyModel],
             fingerprint = await fingerprint_of(server, source)
             ids = np.array([*fingerprint.ids, *rest][:300])
             readout = await EmbeddingReadout.connect(server, fingerprint)
-            expected = (await readout.read(ids, positions)).states
+            expected = (await readout.read(ids, positions)).rows
     with EmbeddedServer(*EXACT_CACHE) as running:
         for head_type, most in {"F16": 1e-3, "F32": 2e-5}.items():
             gguf = tmp_path / f"{head_type}.gguf"
             prepare(source, gguf, head_type)
-            scale = head_scale(gguf)
-            assert scale is not None
+            head = Head.read(gguf)
+            assert head is not None
             running.serve(gguf)
             async with LlamaServer(running.url, timeout_seconds=60) as server:
                 fingerprint = await fingerprint_of(server, gguf)
-                prefix = await PrefixReadout.connect(server, scale, fingerprint)
-                states = (await prefix.read(ids, positions)).states
+                prefix = await PrefixReadout.connect(server, head, fingerprint)
+                states = (await prefix.read(ids, positions)).rows
 
             assert states.dtype == np.float32
             errors = np.linalg.norm(states - expected, axis=1) / np.linalg.norm(expected, axis=1)
@@ -134,8 +135,8 @@ class CountingServer(LlamaServer):
 
 @pytest.mark.anyio
 async def test_common_prefix_is_computed_once(service: Service, exact_gguf: Path) -> None:
-    scale = head_scale(exact_gguf)
-    assert scale is not None
+    head = Head.read(exact_gguf)
+    assert head is not None
     common = random.Random(2).choices(range(256), k=500)
     first = np.array([*common, 1, 2, 3])
     second = np.array([*common, 4, 5])
@@ -143,25 +144,25 @@ async def test_common_prefix_is_computed_once(service: Service, exact_gguf: Path
     server = CountingServer(service)
     async with server:
         fingerprint = await fingerprint_of(server, exact_gguf)
-        readout = await PrefixReadout.connect(server, scale, fingerprint)
+        readout = await PrefixReadout.connect(server, head, fingerprint)
         server.cached.clear()
 
-        states = (await readout.read(first, [250, 499, 502])).states
+        states = (await readout.read(first, [250, 499, 502])).rows
         assert server.cached[1:] == [251, 500]
 
-        again = (await readout.read(second, [250, 499, 501])).states
+        again = (await readout.read(second, [250, 499, 501])).rows
         assert server.cached[3:] == [500]
         np.testing.assert_array_equal(again[:2], states[:2])
 
-        shorter = (await readout.read(third, [250, 301])).states
+        shorter = (await readout.read(third, [250, 301])).rows
         assert server.cached[4:] == [300]
 
-        fresh = await PrefixReadout.connect(server, scale, fingerprint)
+        fresh = await PrefixReadout.connect(server, head, fingerprint)
         for ids, positions, expected in (
             (second, [250, 499, 501], again),
             (third, [250, 301], shorter),
         ):
-            alone = (await fresh.read(ids, positions)).states
+            alone = (await fresh.read(ids, positions)).rows
             np.testing.assert_allclose(alone, expected, atol=1e-4)
 
 
@@ -258,13 +259,14 @@ class FaultyServer(LlamaServer):
 
 def faulty(ids: list[int], logprobs: list[float]) -> PrefixReadout:
     scale = np.array([1, 2, -4], np.float32)
-    return PrefixReadout(FaultyServer(ids, logprobs), scale, Fingerprint(np.array([1])), 0)
+    head = Head(HIDDEN_STATES.meaning, np.eye(3, dtype=np.float32), scale)
+    return PrefixReadout(FaultyServer(ids, logprobs), head, Fingerprint(np.array([1])), 0)
 
 
 @pytest.mark.anyio
 async def test_decoding() -> None:
     # Logits 1.2 and 0.9 for the negatives of components 1 and 0, 0.5 for component 2.
-    states = (await faulty([4, 3, 2, 9], [-1.0, -1.3, -1.7, -2.2]).read(np.array([1]), [0])).states
+    states = (await faulty([4, 3, 2, 9], [-1.0, -1.3, -1.7, -2.2]).read(np.array([1]), [0])).rows
 
     np.testing.assert_allclose(states, [[-0.9, -1.2 / 2, 0.5 / -4]], rtol=1e-5)
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType, GGUFReader
 
-from models.prepare import head_scale, prepare
+from models.llama.head import Head
+from models.prepare import prepare
 from toolkit import tiny_model
 from toolkit.running import ROOT, environment, run_on_terminal
 
@@ -72,7 +73,10 @@ def test_head_divides_by_the_norm(model: Path, tmp_path: Path) -> None:
     expected[range(size), range(size)] = 1 / weight
     expected[range(size, 2 * size), range(size)] = -1 / weight
     np.testing.assert_allclose(head, expected, rtol=2**-11)
-    np.testing.assert_array_equal(head_scale(target), np.diag(head).astype(np.float32))
+    read = Head.read(target)
+    assert read is not None
+    np.testing.assert_array_equal(read.scale, np.diag(head).astype(np.float32))
+    np.testing.assert_array_equal(read.matrix, np.eye(size, dtype=np.float32))
 
 
 def test_zero_weight_has_a_zero_row(tmp_path: Path) -> None:
@@ -81,10 +85,10 @@ def test_zero_weight_has_a_zero_row(tmp_path: Path) -> None:
     tiny.write(tmp_path)
     prepare(tmp_path / "model.gguf", tmp_path / "out.gguf")
 
-    scale = head_scale(tmp_path / "out.gguf")
+    head = Head.read(tmp_path / "out.gguf")
 
-    assert scale is not None
-    assert np.flatnonzero(scale == 0).tolist() == [7]
+    assert head is not None
+    assert np.flatnonzero(head.scale == 0).tolist() == [7]
 
 
 def test_own_head_is_replaced_only_by_force(tmp_path: Path) -> None:
@@ -110,7 +114,7 @@ def test_prepared_file_is_recognised(model: Path, exact_gguf: Path) -> None:
     assert "has the readout head already" in again.stderr
 
     assert run(exact_gguf).stdout.strip() == str(exact_gguf)
-    assert head_scale(model / "model.gguf") is None
+    assert Head.read(model / "model.gguf") is None
 
 
 def test_norm_out_of_range_of_f16(tmp_path: Path) -> None:

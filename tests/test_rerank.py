@@ -15,9 +15,9 @@ from models.jina.projector import Projector
 from models.jina.prompt import SpecialTokens, opening
 from models.llama.client import LlamaServer, TokenIds
 from models.llama.fingerprint import Fingerprint
+from models.llama.head import Head
 from models.llama.readout.base import OnTurn, Reading, no_matter
 from models.llama.readout.prefix import PrefixReadout
-from models.prepare import head_scale
 from models.rerank import ConfigurationError, DoesNotFit, Limits, Task
 from toolkit.running import Service
 
@@ -29,7 +29,7 @@ class NarrowReadout:
 
     def __init__(self, readout: PrefixReadout) -> None:
         self._readout = readout
-        self.hidden_size = readout.hidden_size
+        self.width = readout.width
         self.lengths: list[int] = []
 
     waiting = 0
@@ -50,15 +50,15 @@ async def test_block_longer_than_planned_is_halved(
 ) -> None:
     # Plans that count too few tokens stand for texts that take more inside the prompt than alone.
     monkeypatch.setattr(jina_model, "_SEAM_TOKENS", -12)
-    scale = head_scale(exact_gguf)
-    assert scale is not None
+    head = Head.read(exact_gguf)
+    assert head is not None
     projector = Projector.load(model / "projector.safetensors")
     limits = Limits(query_tokens=16, document_tokens=300)
     url, key = service.llama_server_url, service.llama_server_key
     async with LlamaServer(url, timeout_seconds=60, api_key=key) as server:
         tokens = await SpecialTokens.of(server)
         fingerprint = await Fingerprint.of(server, opening(tokens), exact_gguf)
-        readout = NarrowReadout(await PrefixReadout.connect(server, scale, fingerprint))
+        readout = NarrowReadout(await PrefixReadout.connect(server, head, fingerprint))
         reranker = await JinaReranker.connect(CARDS[0], server, readout, projector, tokens, limits)
         readout.lengths.clear()
 
@@ -96,15 +96,15 @@ class CountingServer(LlamaServer):
 async def test_short_texts_are_tokenized_once(
     service: Service, model: Path, exact_gguf: Path, documents: list[str], calls: int
 ) -> None:
-    scale = head_scale(exact_gguf)
-    assert scale is not None
+    head = Head.read(exact_gguf)
+    assert head is not None
     projector = Projector.load(model / "projector.safetensors")
     url, key = service.llama_server_url, service.llama_server_key
     server = CountingServer(url, timeout_seconds=60, api_key=key)
     async with server:
         tokens = await SpecialTokens.of(server)
         fingerprint = await Fingerprint.of(server, opening(tokens), exact_gguf)
-        readout = await PrefixReadout.connect(server, scale, fingerprint)
+        readout = await PrefixReadout.connect(server, head, fingerprint)
         reranker = await JinaReranker.connect(
             CARDS[0], server, readout, projector, tokens, Limits(16, 500)
         )
@@ -118,7 +118,7 @@ async def test_short_texts_are_tokenized_once(
 class ConstantReadout:
     """A readout of a model whose states are all the same number."""
 
-    hidden_size, max_tokens, waiting = 64, 4096, 0
+    width, max_tokens, waiting = 64, 4096, 0
 
     def __init__(self, value: float) -> None:
         self._value = value
@@ -128,7 +128,7 @@ class ConstantReadout:
     async def read(
         self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
     ) -> Reading:
-        return Reading(np.full((len(positions), self.hidden_size), self._value, np.float32))
+        return Reading(np.full((len(positions), self.width), self._value, np.float32))
 
 
 @pytest.mark.anyio

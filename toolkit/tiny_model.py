@@ -61,9 +61,10 @@ def tokenizer_content() -> dict[str, Any]:
     return content
 
 
-def make(config: Qwen3Config = CONFIG, seed: int = 0) -> TinyModel:
-    """Draw a model from `seed`."""
+def make(config: Qwen3Config = CONFIG, seed: int = 0, more_tokens: int = 0) -> TinyModel:
+    """Draw a model from `seed`; its vocabulary has so many `more_tokens` that nothing makes."""
     tokenizer = train_tokenizer()
+    tokenizer.add_special_tokens([f"<|unused_{i}|>" for i in range(more_tokens)])
     random = np.random.default_rng(seed)
     tensors = random_tensors(config, tokenizer.get_vocab_size(), random)
     return TinyModel(config, tensors, random_projector(config, random), tokenizer)

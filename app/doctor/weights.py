@@ -8,9 +8,10 @@ from pathlib import Path
 from app.doctor.finding import Finding, ok, problem, skipped
 from app.doctor.plan import Plan
 from app.suggestion import did_you_mean
+from models.families import family_of
 from models.jina.projector import Projector, ProjectorError
 from models.llama.gguf import GGUFError, read_header
-from models.prepare import head_scale
+from models.llama.head import Head
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Transformer:
         """Raises `GGUFError` if the file is not whole or no such model, `OSError` if unreadable."""
         header = read_header(path)
         # A head that contradicts itself would be found by the service only.
-        head = head_scale(path)
+        head = Head.read(path)
         return cls(
             file_size=path.stat().st_size,
             has_readout_head=head is not None,
@@ -70,6 +71,9 @@ def check_gguf(plan: Plan) -> tuple[Finding, Transformer | None]:
 def check_projector(plan: Plan, hidden_size: int | None) -> Finding:
     """Whether the projector loads, is finite and takes hidden states of `hidden_size`."""
     subject = "projector"
+    _, card = family_of(plan.settings.model)
+    if not card.projector:
+        return skipped(subject, f"{card.name} has none")
     path = plan.settings.projector_path
     if not path.exists():
         if plan.settings.projector:

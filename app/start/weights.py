@@ -34,8 +34,8 @@ def fetch(settings: Settings) -> Path | None:
             raise WeightsError(_advice(settings))
     if gguf:
         _check(settings, gguf)
-    if gguf and settings.readout == "prefix" and not settings.llama_server_url:
-        return _prepared(gguf)
+    if gguf and not settings.llama_server_url:
+        return _prepared(settings, gguf)
     return gguf
 
 
@@ -52,7 +52,16 @@ def _check(settings: Settings, gguf: Path) -> None:
 
 
 def _missing(settings: Settings, gguf: Path | None) -> bool:
-    return not settings.projector_path.is_file() or not (gguf or settings.llama_server_url)
+    there = _projector(settings) is None or settings.projector_path.is_file()
+    return not there or not (gguf or settings.llama_server_url)
+
+
+def _projector(settings: Settings) -> Path | None:
+    """The projector's file, None where the model has none."""
+    from models.families import family_of
+
+    _, card = family_of(settings.model)
+    return settings.projector_path if card.projector else None
 
 
 def _is_damaged(settings: Settings) -> bool:
@@ -61,15 +70,16 @@ def _is_damaged(settings: Settings) -> bool:
     from models.families import CARDS
 
     ours = settings.model not in CARDS or settings.gguf or settings.projector
-    return not ours and not is_present(Path("weights", settings.model), settings.quant or "")
+    return not ours and not is_present(settings.model, settings.quant or "")
 
 
 def _advice(settings: Settings) -> str:
     folder = f"weights/{settings.model}"
     gguf = settings.gguf or f"{folder}/*{settings.quant or ''}.gguf"
     quant = f" --quant {settings.quant}" if settings.quant else ""
+    wanted = " or ".join(str(path) for path in (gguf, _projector(settings)) if path)
     return (
-        f"no weights: {gguf} or {settings.projector_path} is missing. Get them with:\n"
+        f"no weights: {wanted} is missing. Get them with:\n"
         f"  python -m models.download {settings.model}{quant}"
     )
 
@@ -88,12 +98,14 @@ def _download(settings: Settings) -> None:
         raise WeightsError(f"the weights could not be downloaded: {explain(error)}") from error
 
 
-def _prepared(gguf: Path) -> Path:
+def _prepared(settings: Settings, gguf: Path) -> Path:
+    from models.families import family_of
     from models.llama.gguf import GGUFError
-    from models.prepare import PrepareError, prepared
+    from models.prepare import PrepareError
 
+    family, card = family_of(settings.model)
     try:
-        return prepared(gguf)
+        return family.prepared(card, gguf, settings.readout)
     except (GGUFError, PrepareError, OSError) as error:
         raise WeightsError(
             f"the GGUF could not be prepared for the prefix readout: {explain(error)}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from models.jina.model import JinaReranker
 from models.jina.projector import Projector
@@ -12,10 +13,11 @@ from models.jina.prompt import SpecialTokens, opening
 from models.llama.client import LlamaServer
 from models.llama.fingerprint import Fingerprint
 from models.llama.gguf import GGUFHeader
+from models.llama.head import HEAD_KEY, HIDDEN_STATES, Head
 from models.llama.readout.base import Readout
 from models.llama.readout.embedding import EmbeddingReadout
 from models.llama.readout.prefix import PrefixReadout
-from models.prepare import head_scale
+from models.prepare import prepared as prepared_copy
 from models.rerank import Card, Limits, RankingModel
 from models.wishes import Wishes
 
@@ -30,6 +32,7 @@ CARDS: Sequence[Card] = (
         score_range=(-1.0, 1.0),
         licence="CC BY-NC 4.0",
         repository="jinaai/jina-reranker-v3-GGUF",
+        projector=True,
     ),
 )
 
@@ -44,7 +47,15 @@ def contradicts(header: GGUFHeader) -> str | None:
     rows = sorted(name for name in header.tensors if name.startswith("cls."))
     if rows:
         return f"it holds {rows[0]}, the head of a classifier"
+    shown = header.metadata.get(HEAD_KEY, HIDDEN_STATES.meaning)
+    if shown != HIDDEN_STATES.meaning:
+        return f"its readout head shows {shown!r:.60}, not {HIDDEN_STATES.meaning}"
     return None
+
+
+def prepared(_: Card, source: Path, readout: str) -> Path:
+    """See `Family.prepared`."""
+    return prepared_copy(source) if readout == "prefix" else source
 
 
 @asynccontextmanager
@@ -66,10 +77,10 @@ async def _readout(wishes: Wishes, server: LlamaServer, tokens: SpecialTokens) -
     """The readout wished for, or `embedding` where the GGUF is unknown or has no head."""
     cache_types = (wishes.llama_arg_cache_type_k, wishes.llama_arg_cache_type_v)
     fingerprint = await Fingerprint.of(server, opening(tokens), wishes.gguf, cache_types)
-    scale = head_scale(wishes.gguf) if wishes.gguf else None
-    if wishes.readout == "prefix" and scale is not None:
+    head = Head.read(wishes.gguf) if wishes.gguf else None
+    if wishes.readout == "prefix" and head is not None:
         _log.info("reading hidden states through prefix: %s has the head", wishes.gguf)
-        return await PrefixReadout.connect(server, scale, fingerprint)
+        return await PrefixReadout.connect(server, head, fingerprint)
     reason = "as set" if wishes.readout == "embedding" else "no GGUF with the readout head"
     _log.info("reading hidden states through embedding: %s", reason)
     return await EmbeddingReadout.connect(server, fingerprint)

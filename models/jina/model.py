@@ -13,7 +13,7 @@ from models.jina.blocks import plan_blocks
 from models.jina.projector import Projector, cosine
 from models.jina.prompt import SpecialTokens, opening, prompt_segments
 from models.llama.client import LlamaServer, TokenIds
-from models.llama.readout.base import HiddenStates, OnTurn, Readout, no_matter
+from models.llama.readout.base import OnTurn, Readout, Rows, no_matter
 from models.rerank import (
     Card,
     ConfigurationError,
@@ -80,10 +80,10 @@ class JinaReranker:
 
         Raises `ConfigurationError` with the numbers and the setting to change.
         """
-        if projector.hidden_size != readout.hidden_size:
+        if projector.hidden_size != readout.width:
             raise ConfigurationError(
                 f"the projector takes hidden states of size {projector.hidden_size}, the model "
-                f"has size {readout.hidden_size}: they belong to different models"
+                f"has size {readout.width}: they belong to different models"
             )
         slots = (await server.props()).total_slots
         reranker = cls(card, server, readout, projector, tokens, limits, slots)
@@ -94,7 +94,7 @@ class JinaReranker:
     async def _check_vectors(self) -> None:
         ids = await self._server.tokenize([*opening(self._tokens), self._tokens.embed])
         reading = await self._readout.read(ids, [len(ids) - 1])
-        vectors = self._projector(reading.states)
+        vectors = self._projector(reading.rows)
         if not np.isfinite(vectors).all() or not vectors.any():
             raise ConfigurationError(
                 "every score would be 0 or no number: the GGUF or the projector is damaged, or "
@@ -158,7 +158,7 @@ class JinaReranker:
             await self._readout.read(prompt.ids, prompt.positions, on_turn) for prompt in prompts
         ]
         read = time.perf_counter()
-        scores, vectors = await asyncio.to_thread(self._score, [r.states for r in readings])
+        scores, vectors = await asyncio.to_thread(self._score, [r.rows for r in readings])
         queue_for_slots = sum(reading.queue_seconds for reading in readings)
         return Ranking(
             scores,
@@ -217,7 +217,7 @@ class JinaReranker:
             *await self._tokenize(texts, block[middle:]),
         ]
 
-    def _score(self, states: Sequence[HiddenStates]) -> tuple[Vectors, Vectors]:
+    def _score(self, states: Sequence[Rows]) -> tuple[Vectors, Vectors]:
         """Scores [documents] and projected documents [documents, output] of all blocks."""
         vectors = [self._projector(block) for block in states]
         # A block counts as much as its best document, mapped from -1…1 to 0…1 and never quite 0.

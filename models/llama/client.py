@@ -163,7 +163,7 @@ class LlamaServer:
         if len(ids) != 1:
             raise LlamaServerError(
                 f"the model of llama-server has no special token {text}: "
-                "is this GGUF a jina-reranker-v3?"
+                "is it another one than RERANKER_MODEL names?"
             )
         return int(ids[0])
 

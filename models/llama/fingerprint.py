@@ -6,17 +6,20 @@ import asyncio
 import logging
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from models.llama import qwen3
 from models.llama.client import LlamaServer, LlamaServerError, Segments, TokenIds
-from models.llama.readout.base import HiddenStates
+from models.llama.tensors import Floats
 
 _log = logging.getLogger("uvicorn.error")
 
 # Fewer than all prompts share: what a prompt adds to its cache then tells that it is the same.
 _TOKENS = 16
+# Numbers that are compared: fewer could be alike by chance.
+_NUMBERS = 16
 # Relative L2 distance to the state computed in float32. llama.cpp rounds what it multiplies with
 # quantized weights, which makes 0.04 after 28 layers; a KV cache of 4 bits makes 0.3, and other
 # weights more than 1.
@@ -36,11 +39,11 @@ class OtherWeights(LlamaServerError):
 
 
 class Fingerprint:
-    """The hidden state after the first tokens of every prompt.
+    """The hidden states of the first tokens of every prompt.
 
-    `ids` are these tokens and `state` what should come of them; without one, the first state that
-    llama-server sends is taken for the right one. `gguf` is the file they belong to, `cache_types`
-    how llama-server stores keys and values.
+    `ids` are these tokens and `states`, float32 [tokens, hidden], what should come of them;
+    without, what llama-server sends first is taken for the right one. `gguf` is the file they
+    belong to, `cache_types` how llama-server stores keys and values.
     """
 
     def __init__(
@@ -48,11 +51,12 @@ class Fingerprint:
         ids: TokenIds,
         gguf: Path | None = None,
         cache_types: Collection[str] = (),
-        state: HiddenStates | None = None,
+        states: Floats | None = None,
     ) -> None:
         self.ids = ids
         self._gguf = gguf
-        self._state = state
+        self._states = states
+        self._first: Floats | None = None
         few_bits = not _FEW_BITS.isdisjoint(cache_types)
         self._tolerance = _TOLERANCE_OF_FEW_BITS if few_bits else _TOLERANCE
 
@@ -75,24 +79,44 @@ class Fingerprint:
             return cls(ids)
         try:
             # Reads every weight, which takes seconds.
-            state = await asyncio.to_thread(qwen3.hidden_state, gguf, ids)
+            states = await asyncio.to_thread(qwen3.hidden_states, gguf, ids)
         except qwen3.NotInVocabulary as error:
             raise cls(ids, gguf)._other("it has another vocabulary") from error
         except qwen3.Unknown as error:
             _log.warning("the weights of llama-server are believed to be the right ones: %s", error)
             return cls(ids, gguf, cache_types)
-        return cls(ids, gguf, cache_types, state)
+        return cls(ids, gguf, cache_types, states)
 
-    def check(self, state: HiddenStates) -> None:
-        """Raise `OtherWeights` unless `state`, after `ids`, is the right one."""
-        if self._state is None:
-            self._state = state
-        if state.shape != self._state.shape:
-            raise self._other(f"its hidden states have size {len(state)}")
-        distance = np.linalg.norm(state - self._state) / np.linalg.norm(self._state)
+    def positions(self, width: int) -> range:
+        """Of `ids`, those whose rows of `width` numbers tell weights apart."""
+        count = min(-(-_NUMBERS // width), len(self.ids))
+        return range(len(self.ids) - count, len(self.ids))
+
+    def check(self, rows: Floats, matrix: Floats | None = None) -> None:
+        """Raise `OtherWeights` unless `rows`, float32 [positions, width], are right.
+
+        They were read at the last of `ids`, and are M·h with `matrix` M, else h itself.
+        """
+        expected, size = self._expected(rows, matrix)
+        if rows.shape != expected.shape:
+            raise self._other(f"its hidden states have size {rows.shape[-1]}")
+        distance = np.linalg.norm(rows - expected) / size
         # Not a number is no match.
         if not distance <= self._tolerance:
             raise self._other(f"its hidden states differ by {distance:.0%}")
+
+    def _expected(self, rows: Floats, matrix: Floats | None) -> tuple[Floats, np.floating[Any]]:
+        """What `rows` should be, and their size, against which rounding is small."""
+        if self._states is None:
+            self._first = rows if self._first is None else self._first
+            return self._first, np.linalg.norm(self._first)
+        states = self._states[-len(rows) :]
+        if matrix is None:
+            return states, np.linalg.norm(states)
+        expected = states @ matrix.T
+        # Of a state in any direction: M may see little of it, and all of what rounding adds.
+        usual = np.linalg.norm(states) * np.linalg.norm(matrix) / np.sqrt(matrix.shape[1])
+        return expected, max(np.linalg.norm(expected), usual)
 
     def file_stamp(self) -> tuple[int, ...]:
         """What changes when the file is written or replaced; empty where there is none."""

@@ -137,7 +137,7 @@ class GGUFHeader:
     def tensor(self, name: str) -> Tensor:
         """Raises `GGUFError` if there is none of that name."""
         if name not in self.tensors:
-            raise GGUFError(f"{self.name} has no {name}: is it a jina-reranker-v3?")
+            raise GGUFError(f"{self.name} has no {name}: is it no model that ranks?")
         return self.tensors[name]
 
     def number(self, name: str) -> int:
@@ -145,7 +145,7 @@ class GGUFHeader:
         key = f"{self.metadata.get('general.architecture')}.{name}"
         value = self.metadata.get(key)
         if value is None:
-            raise GGUFError(f"{self.name} has no {key!r:.60}: is it a jina-reranker-v3?")
+            raise GGUFError(f"{self.name} has no {key!r:.60}: is it no model that ranks?")
         if type(value) is not int or value < 1:
             raise GGUFError(f"{self.name} is damaged: {key!r:.60} is {value!r:.40}")
         return value

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
-import gguf
 import numpy as np
 from numpy.typing import NDArray
 
 from models.llama.client import TokenIds
-from models.llama.gguf import read_header
-
-Floats = NDArray[np.float32]
+from models.llama.tensors import Floats, Tensors
 
 _LAYER_TENSORS = (
     *("attn_norm", "attn_q", "attn_k", "attn_v", "attn_q_norm", "attn_k_norm", "attn_output"),
     *("ffn_norm", "ffn_gate", "ffn_up", "ffn_down"),
 )
+
+_HEADS = {"output", "cls.output"}
 
 
 class NotInVocabulary(ValueError):
@@ -28,8 +26,8 @@ class Unknown(ValueError):
     """The GGUF holds something that this module cannot compute."""
 
 
-def hidden_state(path: Path, ids: TokenIds) -> Floats:
-    """The last hidden state of the prompt `ids` after the final norm, float32 [hidden].
+def hidden_states(path: Path, ids: TokenIds) -> Floats:
+    """Hidden states of the prompt `ids` after the final norm, float32 [tokens, hidden].
 
     Weights are read as they are needed, one matrix at a time. Raises `OSError`,
     `NotInVocabulary` or `Unknown`.
@@ -37,35 +35,35 @@ def hidden_state(path: Path, ids: TokenIds) -> Floats:
     try:
         # What overflows here is found by not being finite.
         with np.errstate(all="ignore"):
-            state = _Transformer(path).last_state(ids)
+            states = _Transformer(path).states(ids)
     except NotInVocabulary:
         raise
     except (KeyError, IndexError, ValueError, NotImplementedError) as error:
         raise Unknown(f"{path.name} cannot be computed: {error}") from error
-    if not np.isfinite(state).all():
+    if not np.isfinite(states).all():
         raise Unknown(f"{path.name} makes states that are not finite numbers")
-    return state
+    return states
 
 
 class _Transformer:
     """The weights of one GGUF, mapped into memory."""
 
     def __init__(self, path: Path) -> None:
-        self._header = header = read_header(path)
+        self._tensors = Tensors(path)
+        self._header = header = self._tensors.header
         if header.metadata.get("general.architecture") != "qwen3":
             raise Unknown(f"{path.name} is no Qwen3")
         self._layers = int(self._value("block_count"))
         names = {"token_embd", "output_norm"}
         names |= {f"blk.{i}.{name}" for i in range(self._layers) for name in _LAYER_TENSORS}
-        # A readout head does not count: what is compared stands before it.
-        found = {name.removesuffix(".weight") for name in header.tensors} - {"output"}
+        # What makes logits or labels of states does not count: what is compared stands before it.
+        found = {name.removesuffix(".weight") for name in header.tensors} - _HEADS
         if found != names:
             raise Unknown(f"{path.name} has other tensors than a Qwen3: {sorted(found ^ names)}")
         if any(".rope.scaling." in key for key in header.metadata):
             raise Unknown(f"{path.name} scales its positions")
-        self._data = np.asarray(np.memmap(path, np.uint8, "r"))
 
-    def last_state(self, ids: TokenIds) -> Floats:
+    def states(self, ids: TokenIds) -> Floats:
         _, vocabulary = self._header.tensors["token_embd.weight"].shape
         if ids.max() >= vocabulary:
             raise NotInVocabulary(f"token {ids.max()} of {vocabulary}")
@@ -77,8 +75,7 @@ class _Transformer:
             gate = self._times(normal, f"blk.{i}.ffn_gate")
             gate /= 1 + np.exp(-gate)
             x += self._times(gate * self._times(normal, f"blk.{i}.ffn_up"), f"blk.{i}.ffn_down")
-        last: Floats = self._norm(x[-1:], "output_norm")[0]
-        return last
+        return self._norm(x, "output_norm")
 
     def _attention(self, layer: str, x: Floats, positions: NDArray[np.int64]) -> Floats:
         tokens = len(x)
@@ -117,16 +114,7 @@ class _Transformer:
         return product
 
     def _rows(self, name: str, rows: NDArray[np.int64] | slice = slice(None)) -> Floats:
-        """Rows of a tensor, float32 [rows, columns]; a vector is one row."""
-        tensor = self._header.tensors[f"{name}.weight"]
-        kind = gguf.GGMLQuantizationType(tensor.kind)
-        elements, size = gguf.GGML_QUANT_SIZES[kind]
-        columns, *_ = tensor.shape
-        row_bytes = columns // elements * size
-        start = self._header.data_start + tensor.offset
-        stored = self._data[start : start + math.prod(tensor.shape[1:]) * row_bytes]
-        values: Floats = gguf.dequantize(stored.reshape(-1, row_bytes)[rows], kind)
-        return values
+        return self._tensors.rows(f"{name}.weight", rows)
 
     def _value(self, name: str) -> float:
         return float(self._header.metadata[f"qwen3.{name}"])

@@ -19,9 +19,9 @@ TENANT: ContextVar[int | None] = ContextVar("tenant", default=None)
 
 @dataclass(eq=False)
 class Slot:
-    """A slot, the tokens that are in its cache at least, and the hidden states read from it.
+    """A slot, the tokens that are in its cache at least, and the rows read from it by position.
 
-    The model is causal: a state holds for every prompt that is the same up to its position, of the
+    The model is causal: a row holds for every prompt that is the same up to its position, of the
     same `tenant`. `foreign` is a slot whose cache may be another tenant's still.
     """
 
@@ -29,7 +29,7 @@ class Slot:
     tenant: int | None = None
     foreign: bool = False
     cached: TokenIds = field(default_factory=lambda: np.empty(0, np.int64))
-    states: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    rows: dict[int, NDArray[np.float32]] = field(default_factory=dict)
 
     def common_prefix(self, prompt: TokenIds) -> int:
         """Tokens of `prompt` that are in the cache, of its tenant."""
@@ -43,7 +43,7 @@ class Slot:
         """Drop what does not hold for `prompt` or is another tenant's."""
         common = self.common_prefix(prompt)
         self.cached = self.cached[:common]
-        self.states = {i: s for i, s in self.states.items() if i < common}
+        self.rows = {i: row for i, row in self.rows.items() if i < common}
         if self.tenant != TENANT.get():
             self.tenant, self.foreign = TENANT.get(), True
 

@@ -1,4 +1,4 @@
-"""What it means to read hidden states out of llama-server."""
+"""What it means to read rows M·h of hidden states h out of llama-server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.llama.client import TokenIds
 
-HiddenStates = NDArray[np.float32]
+Rows = NDArray[np.float32]
 # What is called when a prompt's wait for a slot is over.
 OnTurn = Callable[[], None]
 
@@ -22,21 +22,24 @@ def no_matter() -> None:
 
 @dataclass(frozen=True)
 class Reading:
-    """Hidden states [positions, hidden], and what it took to read them.
+    """Rows, float32 [positions, width], and what it took to read them.
 
     `reused_tokens` of the prompt were in llama-server's cache from an earlier one;
     `queue_seconds` went by before a slot was free.
     """
 
-    states: HiddenStates
+    rows: Rows
     reused_tokens: int = 0
     queue_seconds: float = 0.0
 
 
 class Readout(Protocol):
-    """A way to read hidden states: the last layer after the final RMSNorm."""
+    """A way to read M·h, h the last layer's state after the final RMSNorm.
 
-    hidden_size: int
+    M is a matrix of `width` rows; where it is the identity, hidden states themselves are read.
+    """
+
+    width: int
     max_tokens: int
 
     @property
@@ -49,7 +52,7 @@ class Readout(Protocol):
     async def read(
         self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
     ) -> Reading:
-        """Hidden states of the prompt `ids` at ascending `positions`.
+        """The rows of the prompt `ids` at ascending `positions`.
 
         `ids` are at most `max_tokens`, and start as every prompt does. Raises `LlamaServerError`
         if they cannot be had whole.

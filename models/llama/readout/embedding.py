@@ -1,4 +1,4 @@
-"""Hidden states out of `/embedding`."""
+"""Hidden states out of `/embedding`, and M·h of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import orjson
 
 from models.llama.client import LlamaServer, LlamaServerError, LlamaServerTimeout, TokenIds
 from models.llama.fingerprint import Fingerprint
-from models.llama.readout.base import HiddenStates, OnTurn, Reading, no_matter
+from models.llama.readout.base import OnTurn, Reading, Rows, no_matter
 from models.llama.renewable import Renewable
 from models.llama.slots import SlotPool
 
@@ -30,24 +30,30 @@ class EmbeddingReadout:
 
     The server sends one row for each token, about 20 bytes a float; rows that are not asked for
     are dropped as they arrive. Every prompt starts with the tokens of the fingerprint, so every
-    answer has it among its rows.
+    answer has it among its rows. `matrix` is M, float32 [width, hidden]; without, it is the
+    identity.
     """
 
-    def __init__(self, server: LlamaServer, fingerprint: Fingerprint) -> None:
-        self.hidden_size = 0
+    def __init__(
+        self, server: LlamaServer, fingerprint: Fingerprint, matrix: Rows | None = None
+    ) -> None:
+        self.width = 0
         self.max_tokens = 0
         self._server = server
         self._fingerprint = fingerprint
+        self._matrix = matrix
         self._runs = Renewable(self._recognise)
 
     @classmethod
-    async def connect(cls, server: LlamaServer, fingerprint: Fingerprint) -> EmbeddingReadout:
+    async def connect(
+        cls, server: LlamaServer, fingerprint: Fingerprint, matrix: Rows | None = None
+    ) -> EmbeddingReadout:
         """Learn hidden size and capacity of `server`.
 
         Raises `LlamaServerError` if the server does not give one row for each token, or has
         another `fingerprint`.
         """
-        readout = cls(server, fingerprint)
+        readout = cls(server, fingerprint, matrix)
         await readout._runs.get()
         return readout
 
@@ -80,9 +86,10 @@ class EmbeddingReadout:
         except LlamaServerError:
             self._runs.drop(run)
             raise
-        return Reading(states, queue_seconds=queue_seconds)
+        rows = states if self._matrix is None else states @ self._matrix.T
+        return Reading(rows, queue_seconds=queue_seconds)
 
-    async def _states(self, ids: TokenIds, positions: Sequence[int]) -> HiddenStates:
+    async def _states(self, ids: TokenIds, positions: Sequence[int]) -> Rows:
         """States at `positions`, float32 [positions, hidden], believed for what stands before."""
         mark = len(self._fingerprint.ids) - 1
         wanted = sorted({mark, *positions})
@@ -93,7 +100,7 @@ class EmbeddingReadout:
         states = np.array(rows, np.float32)
         if not np.isfinite(states).all():
             raise LlamaServerError("llama-server sent hidden states that are not finite numbers")
-        self._fingerprint.check(states[wanted.index(mark)])
+        self._fingerprint.check(states[[wanted.index(mark)]])
         return states[np.searchsorted(wanted, positions)]
 
     async def _recognise(self) -> _Run:
@@ -101,7 +108,7 @@ class EmbeddingReadout:
         props = await self._server.props()
         opening = self._fingerprint.ids
         states = await self._states(opening, [0])
-        self.hidden_size = states.shape[1]
+        self.width = states.shape[1] if self._matrix is None else len(self._matrix)
         self.max_tokens = await _max_tokens(self._server, props.context_size, int(opening[0]))
         return _Run(props.run, SlotPool(props.total_slots))
 
@@ -124,14 +131,14 @@ async def _max_tokens(server: LlamaServer, context_size: int, probe: int) -> int
 
 async def _rows(
     answer: AsyncIterator[bytes], positions: Iterable[int], expected: int
-) -> list[HiddenStates]:
+) -> list[Rows]:
     """Rows at `positions` out of a streamed `[{"index":0,"embedding":[[…],[…]]}]`.
 
     Every row ends with `]`, so rows are counted by it, and only those asked for are parsed.
     Raises `LlamaServerError` unless `expected` rows come.
     """
     wanted = set(positions)
-    rows: list[HiddenStates] = []
+    rows: list[Rows] = []
     count = 0
     rest = b""
     async for chunk in answer:
@@ -151,7 +158,7 @@ async def _rows(
     return rows
 
 
-def _floats(row: bytes) -> HiddenStates:
+def _floats(row: bytes) -> Rows:
     try:
         return np.array(orjson.loads(row), np.float32)
     except (orjson.JSONDecodeError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Hidden states out of `/completion`, from a GGUF with the readout head of `models.prepare`."""
+"""Rows out of `/completion`, from a GGUF with the readout head of `models.llama.head`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.llama.client import (
     LlamaServer,
@@ -19,13 +18,11 @@ from models.llama.client import (
     TopTokens,
 )
 from models.llama.fingerprint import Fingerprint
-from models.llama.readout.base import HiddenStates, OnTurn, Reading, no_matter
+from models.llama.head import Head
+from models.llama.readout.base import OnTurn, Reading, Rows, no_matter
 from models.llama.renewable import Renewable
 from models.llama.slots import Slot, SlotPool
 
-# The mean square of what RMSNorm has normalised is 1; less only for states near its epsilon or
-# where the head hides components, and never more but for rounding.
-_LEAST_MEAN_SQUARE, _MOST_MEAN_SQUARE = 0.5, 1.02
 _NOT_OURS = (
     "llama-server sent probabilities that are not those of the readout head: "
     "does it serve the GGUF of RERANKER_GGUF?"
@@ -54,45 +51,45 @@ class PrefixReadout:
     """Reads each position as the next-token log-probabilities of the prompt up to it.
 
     The positions of a prompt are read in order through one slot, whose KV cache holds what came
-    before, so each token is computed once. A state that was read for an earlier prompt of the slot
+    before, so each token is computed once. A row that was read for an earlier prompt of the slot
     that started alike is not read again.
 
-    With n the hidden size, the head's logits are plus and minus the normalised state and zero for
-    every other token: the n + 1 most probable tokens are all the positive ones and one zero, the
-    last, against which the others are measured.
+    With n the rows of M, the head's logits are plus and minus s ⊙ (M·h) and zero for every other
+    token: the n + 1 most probable tokens are all the positive ones and one zero, the last, against
+    which the others are measured.
 
-    Precision: a logit is within ±√n, so a log-probability is within 2√n + ln(vocabulary), 76 for
-    jina-reranker-v3, where float32 numbers are 2⁻¹⁷ apart. The difference of two of them is off by
-    at most 2⁻¹⁷ ≈ 7.6e-6, in units of the state's root mean square; all n components together by a
-    relative L2 error of at most 7.6e-6. What the head itself rounds comes on top: 2⁻¹¹ for each
-    component where llama.cpp multiplies an F16 head with states in F16.
+    Precision: with d the hidden size a logit is within ±√d, so a log-probability is within
+    2√d + ln(vocabulary), 76 for a d of 1,024 and 140 for 4,096, where float32 numbers are 2⁻¹⁷ and
+    2⁻¹⁶ apart. The difference of two of them is off by at most that, 7.6e-6 or 1.5e-5, in units of
+    the root mean square of what s ⊙ M shows of states in any direction. What the head itself rounds
+    comes on top: 2⁻¹¹ for each component where llama.cpp multiplies an F16 head with states in F16.
     """
 
     def __init__(
         self,
         server: LlamaServer,
-        head_scale: NDArray[np.float32],
+        head: Head,
         fingerprint: Fingerprint,
         harmless: int,
     ) -> None:
-        self.hidden_size = len(head_scale)
+        self.width = head.width
         self.max_tokens = 0
         self._server = server
-        self._head_scale = head_scale
+        self._head = head
         self._fingerprint = fingerprint
         self._harmless = harmless
         self._runs = Renewable(self._recognise)
 
     @classmethod
     async def connect(
-        cls, server: LlamaServer, head_scale: NDArray[np.float32], fingerprint: Fingerprint
+        cls, server: LlamaServer, head: Head, fingerprint: Fingerprint
     ) -> PrefixReadout:
-        """Use all slots of `server`; `head_scale` is that of the GGUF it serves, [hidden].
+        """Use all slots of `server`; `head` is that of the GGUF it serves.
 
         Raises `LlamaServerError` if the server does not serve a GGUF with that head and
         `fingerprint`.
         """
-        readout = cls(server, head_scale, fingerprint, int((await server.tokenize(["a"]))[0]))
+        readout = cls(server, head, fingerprint, int((await server.tokenize(["a"]))[0]))
         await readout.check()
         return readout
 
@@ -140,18 +137,18 @@ class PrefixReadout:
                 if lost and run.name is None and doubt_cache:
                     raise Restarted("llama-server lost its cache")
                 await self._confirm(run, ask=lost)
-                states = np.stack([slot.states[position] for position in positions])
-        return Reading(states, max(len(ids) - computed, 0), queue_seconds)
+                rows = np.stack([slot.rows[position] for position in positions])
+        return Reading(rows, max(len(ids) - computed, 0), queue_seconds)
 
     async def _fill(self, slot: Slot, ids: TokenIds, positions: Sequence[int]) -> tuple[int, bool]:
-        """Read the states that `slot` does not have yet.
+        """Read the rows that `slot` does not have yet.
 
         The tokens computed for them, and whether there was less in its cache than should be.
         """
         slot.turn_to(ids)
         computed, lost = 0, False
         for position in positions:
-            if position in slot.states:
+            if position in slot.rows:
                 continue
             prompt = ids[: position + 1]
             slot.cached = slot.cached[: len(prompt)]
@@ -160,7 +157,7 @@ class PrefixReadout:
             tokens = await self._top_tokens(prompt, slot.id, use_cache=not slot.foreign)
             slot.foreign = False
             lost |= tokens.cached_tokens < expected
-            slot.states[position] = self._decode(tokens)
+            slot.rows[position] = self._decode(tokens)
             slot.cached = prompt
             computed += tokens.computed_tokens
         return computed, lost
@@ -171,12 +168,19 @@ class PrefixReadout:
         props = await self._server.props()
         slots = SlotPool(props.total_slots)
         for slot in range(props.total_slots):
-            # From nothing: a cache may be older than the weights.
-            tokens = await self._top_tokens(self._fingerprint.ids, slot, use_cache=False)
-            self._fingerprint.check(self._decode(tokens))
+            self._fingerprint.check(await self._opening(slot), self._head.matrix)
         # A prompt must leave room for the sampled token.
         self.max_tokens = props.context_size - 1
         return _Run(props.run, slots, connections, stamp)
+
+    async def _opening(self, slot: int) -> Rows:
+        """What `slot` makes of the fingerprint's tokens, float32 [positions, width]."""
+        rows: list[Rows] = []
+        for position in self._fingerprint.positions(self.width):
+            prompt = self._fingerprint.ids[: position + 1]
+            # From nothing at first: a cache may be older than the weights.
+            rows.append(self._decode(await self._top_tokens(prompt, slot, use_cache=bool(rows))))
+        return np.stack(rows)
 
     async def _confirm(self, run: _Run, ask: bool) -> None:
         """Raise `Restarted` unless what was read so far came from `run` and its weights.
@@ -208,23 +212,21 @@ class PrefixReadout:
             raise
 
     async def _top_tokens(self, prompt: TokenIds, slot: int, use_cache: bool = True) -> TopTokens:
-        count = self.hidden_size + 1
+        count = self.width + 1
         return await self._server.top_tokens(prompt, count, slot, self._harmless, use_cache)
 
-    def _decode(self, tokens: TopTokens) -> HiddenStates:
-        """One hidden state, float32 [hidden], out of the n + 1 most probable tokens."""
-        size = self.hidden_size
-        if len(tokens.ids) != size + 1 or not np.isfinite(tokens.logprobs).all():
+    def _decode(self, tokens: TopTokens) -> Rows:
+        """One row, float32 [width], out of the width + 1 most probable tokens."""
+        width, scale = self.width, self._head.scale
+        if len(tokens.ids) != width + 1 or not np.isfinite(tokens.logprobs).all():
             raise LlamaServerError(_NOT_OURS)
         logits = tokens.logprobs - tokens.logprobs[-1]
-        rows, logits = tokens.ids[logits > 0], logits[logits > 0]
-        components = rows % size
-        if rows.max(initial=0) >= 2 * size or len(np.unique(components)) != len(rows):
+        ids, logits = tokens.ids[logits > 0], logits[logits > 0]
+        components = ids % width
+        if ids.max(initial=0) >= 2 * width or len(np.unique(components)) != len(ids):
             raise LlamaServerError(_NOT_OURS)
-        normalised = np.zeros(size, np.float32)
-        normalised[components] = np.where(rows < size, logits, -logits)
-        scale = self._head_scale
-        least = _LEAST_MEAN_SQUARE if scale.all() else 0.0
-        if not least <= np.square(normalised).mean() <= _MOST_MEAN_SQUARE:
+        signed = np.zeros(width, np.float32)
+        signed[components] = np.where(ids < width, logits, -logits)
+        if not self._head.can_give(signed):
             raise LlamaServerError(_NOT_OURS)
-        return np.divide(normalised, scale, out=np.zeros(size, np.float32), where=scale != 0)
+        return np.divide(signed, scale, out=np.zeros(width, np.float32), where=scale != 0)
