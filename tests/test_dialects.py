@@ -97,7 +97,10 @@ async def test_one_more(
         described = (await client.get("/openapi.json")).json()
 
     assert own.json() == shared.json() == {"best": best}
-    assert (wrong.status_code, wrong.json()) == (422, {"alas": "question: input should be a valid string"})
+    assert (wrong.status_code, wrong.json()) == (
+        422,
+        {"alas": "question: input should be a valid string"},
+    )
     assert too_many.status_code == 413
     assert "RERANKER_MAX_DOCUMENTS" in too_many.json()["alas"]
     assert refused.status_code == 401
