@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -89,7 +90,9 @@ def add_error_handlers(app: FastAPI) -> None:
             headers["Allow"] = allowed((error.headers or {})["Allow"])
             if request.method == "OPTIONS":
                 return Response(status_code=204, headers=headers)
-        detail = f"{request.method} {request.scope['path']} is not served; /docs lists what is"
+        detail = error.detail
+        if detail == HTTPStatus(error.status_code).phrase:
+            detail = f"{request.method} {request.scope['path']} is not served; /docs lists what is"
         return JSONResponse({"detail": detail}, error.status_code, headers)
 
     @app.exception_handler(ModelError)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
 from app import VERSION
+from app.dialects.tei import TEIBody
 from app.drain import DrainedRoute
+from app.scores import described
 from app.service import ServiceDependency
+from models.weights import weights_of
 
 router = APIRouter(tags=["status"], route_class=DrainedRoute)
 
@@ -23,6 +27,9 @@ class Info(BaseModel):
     model_type: dict[str, Any] = {
         "reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
     }
+    kind: str
+    score: str
+    score_range: tuple[float, float]
     max_concurrent_requests: int
     max_input_length: int
     max_batch_tokens: int
@@ -33,12 +40,19 @@ class Info(BaseModel):
     version: str
 
 
+@router.get("/v1/info")
 @router.get("/info")
 async def info(service: ServiceDependency) -> Info:
     """The model and its limits, in the format of text-embeddings-inference."""
-    settings = service.settings
+    card, settings = service.model.card, service.settings
+    # Of a ranking in this dialect, where a request does not say.
+    score, score_range = described(settings.scores or TEIBody.promised, card)
     return Info(
-        model_id=settings.model,
+        model_id=card.name,
+        model_sha=(await asyncio.to_thread(weights_of, settings.gguf)).sha256,
+        kind=card.kind,
+        score=score,
+        score_range=score_range,
         max_concurrent_requests=service.admission.max_requests,
         max_input_length=settings.max_document_tokens,
         max_batch_tokens=service.model.max_tokens,

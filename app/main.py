@@ -24,9 +24,11 @@ from app.metrics import Metrics
 from app.observe import Observe, log_to_stdout
 from app.paths import Paths
 from app.route import router
+from app.scores import contradicts
 from app.service import Service
 from app.settings import Settings, SettingsError
 from models.open import open_model
+from models.rerank import ConfigurationError
 
 # Memory of bodies under way, in units of the largest one, whose texts may take four of them.
 _LARGEST_BODIES = 5
@@ -89,6 +91,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     asyncio.get_running_loop().set_exception_handler(shortage)
     memory = _LARGEST_BODIES * settings.max_body_bytes
     async with open_model(settings) as model:
+        if reason := contradicts(settings.scores, model.card):
+            raise ConfigurationError(f"RERANKER_SCORES is {settings.scores}: {reason}")
         admission = Admission(model.slots + settings.queue_limit, memory)
         app.state.service = Service(settings, model, admission)
         yield {"answer_seconds": settings.body_timeout_seconds, "answer_bytes": memory}

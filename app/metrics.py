@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -45,6 +45,7 @@ class Metrics:
         self.stages = Counter("stage_seconds", "Time of rankings by stage.", ["stage"], **names)
         self.in_flight = Gauge("requests_in_flight", "Requests under way.", **names)
         self.waiting = Gauge("prompts_waiting", "Prompts that wait for a slot.", **names)
+        self.model = Info("model", "The model served.", **names)
         self.llama_server_up = Gauge("llama_server_up", "1 if llama-server is ready.", **names)
         self.registry.register(_Restarts(restarts))
         ProcessCollector(registry=self.registry)
@@ -87,6 +88,8 @@ class _Restarts(Collector):
 async def metrics(request: Request, service: ServiceDependency) -> Response:
     """Metrics in the text format of Prometheus."""
     shown: Metrics = request.app.state.metrics
+    card = service.model.card
+    shown.model.info({"name": card.name, "kind": card.kind, "score": card.score})
     shown.waiting.set(service.model.waiting)
     try:
         await service.model.check()

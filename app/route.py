@@ -15,9 +15,10 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from app.body import JSONRequest, check_count, excerpt
-from app.dialects.dialect import Body, Dialect, Ranked, told_to
+from app.dialects.dialect import Body, Dialect, Ranked, Refused, told_to
 from app.drain import DrainedRoute
 from app.errors import Problem, describe, error_responses
+from app.scores import contradicts
 from app.service import Service, ServiceDependency
 
 
@@ -89,8 +90,12 @@ def _add(routes: APIRouter, path: str, spoken: Sequence[Dialect]) -> None:
     async def rerank(http: Request, body: Body, service: ServiceDependency) -> Response:
         assert isinstance(http, DialectRequest)
         assert http.dialect
+        card = service.model.card
+        scale = body.scale() or service.settings.scores or body.promised
+        if reason := contradicts(scale, card):
+            raise Refused("scores", reason)
         ranking = await service.rank(http, body.task())
-        ranked = Ranked(body, ranking, service.model.card, http.state.request_id)
+        ranked = Ranked(body, ranking, card, http.state.request_id, scale)
         content = await asyncio.to_thread(_content, http.dialect, ranked)
         return Response(content, media_type="application/json")
 

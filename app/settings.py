@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from app import values
+from app.scores import Scale
 
 # What llama-server takes for the cache of keys and values, to the letter.
 _CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
@@ -124,6 +125,15 @@ class Settings:
             shown="`7998`; `80` in the image",
         ),
     ] = 7998
+    scores: Annotated[
+        Scale | None,
+        Rule(
+            values.choice("cosine", "unit"),
+            "what scores are where a request does not say: `cosine`, from −1 to 1, or `unit`, "
+            "from 0 to 1",
+            shown="the model's own; `unit` in dialects that promise it",
+        ),
+    ] = None
     root_path: Annotated[
         str,
         Rule(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel
 
 from app.drain import Drain, DrainedRoute, Draining
-from app.service import ServiceDependency
+from app.scores import described
+from app.service import Service, ServiceDependency
+from models.weights import weights_of
 
 router = APIRouter(tags=["status"], route_class=DrainedRoute)
 
@@ -22,17 +25,35 @@ class Health(BaseModel):
     fallback: str | None = None
 
 
+class Limits(BaseModel):
+    """What one request may hold; longer queries and documents are cut to their tokens."""
+
+    documents: int
+    body_bytes: int
+    query_tokens: int
+    document_tokens: int
+
+
 class Model(BaseModel):
-    """A model that can be asked for: how it ranks, and what its scores are and lie within."""
+    """A model that can be asked for: how it ranks, and what its scores are and lie within.
+
+    `context` is the tokens of its longest prompt. `sha256` is that of its GGUF as published; it
+    and `quantization` are null where only llama-server knows the file.
+    """
 
     id: str
     object: Literal["model"] = "model"
     created: int = 0
-    owned_by: str = "jina-reranker"
+    owned_by: str
+    model_type: Literal["rerank"] = "rerank"
     kind: str
     score: str
     score_range: tuple[float, float]
+    context: int
+    limits: Limits
     licence: str
+    quantization: str | None
+    sha256: str | None
 
 
 class ModelList(BaseModel):
@@ -61,12 +82,36 @@ async def health(request: Request, service: ServiceDependency) -> Health:
 @router.get("/v1/models")
 async def models(service: ServiceDependency) -> ModelList:
     """The model served, in the format of OpenAI."""
-    card = service.model.card
-    served = Model(
+    return ModelList(data=[await _model(service)])
+
+
+@router.get("/v1/models/{name:path}", responses={404: {"description": "another model is served"}})
+async def model(service: ServiceDependency, name: str) -> Model:
+    """The model of a name, in the format of OpenAI."""
+    served = service.model.card.name
+    if name != served:
+        raise HTTPException(404, f"there is no model {name!r} here; {served} is served")
+    return await _model(service)
+
+
+async def _model(service: Service) -> Model:
+    card, settings = service.model.card, service.settings
+    weights = await asyncio.to_thread(weights_of, settings.gguf)
+    score, score_range = described(settings.scores, card)
+    return Model(
         id=card.name,
+        owned_by=card.repository.partition("/")[0],
         kind=card.kind,
-        score=card.score,
-        score_range=card.score_range,
+        score=score,
+        score_range=score_range,
+        context=service.model.max_tokens,
+        limits=Limits(
+            documents=settings.max_documents,
+            body_bytes=settings.max_body_bytes,
+            query_tokens=settings.max_query_tokens,
+            document_tokens=settings.max_document_tokens,
+        ),
         licence=card.licence,
+        quantization=weights.quantization,
+        sha256=weights.sha256,
     )
-    return ModelList(data=[served])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +30,8 @@ def test_jina_answer(service: Service, path: str) -> None:
 
     answer = httpx.post(service.url + path, json=body).json()
 
-    assert answer.keys() == {"id", "model", "object", "usage", "results", "meta"}
-    assert (answer["model"], answer["object"]) == ("tiny", "list")
+    assert answer.keys() == {"id", "model", "usage", "results", "meta"}
+    assert answer["model"] == "tiny"
     assert answer["usage"]["prompt_tokens"] == answer["usage"]["total_tokens"] > 250
     assert {frozenset(result) for result in answer["results"]} == {
         frozenset({"index", "relevance_score"})
@@ -56,8 +57,10 @@ def test_return_documents(service: Service) -> None:
         assert result["document"] == {"text": DOCUMENTS[result["index"]]}
 
 
-@pytest.mark.parametrize(("top_n", "expected"), [(None, 3), (0, 3), (1, 1), (2, 2), (99, 3)])
-def test_top_n(service: Service, top_n: int | None, expected: int) -> None:
+@pytest.mark.parametrize(
+    ("top_n", "expected"), [(None, 3), (0, 3), (1, 1), (2, 2), ("2", 2), (2.0, 2), (99, 3)]
+)
+def test_top_n(service: Service, top_n: Any, expected: int) -> None:
     all_results = ranks(service.rerank(query=QUERY, documents=DOCUMENTS))
 
     some = ranks(service.rerank(query=QUERY, documents=DOCUMENTS, top_n=top_n))
@@ -84,14 +87,29 @@ def test_tei_answer(service: Service) -> None:
     assert [rank["text"] for rank in with_text] == [DOCUMENTS[i] for i, _ in expected]
 
 
-def test_health_and_models(service: Service) -> None:
+def test_health(service: Service) -> None:
     health = httpx.get(f"{service.url}/health")
-    models = httpx.get(f"{service.url}/v1/models").json()
 
     assert health.json() == {"status": "ok", "model": "tiny", "device": "cpu"}
+
+
+def test_models(service: Service, model: Path) -> None:
+    models = httpx.get(f"{service.url}/v1/models").json()
+
     assert models["object"] == "list"
-    (model,) = models["data"]
-    assert (model["id"], model["kind"], model["score_range"]) == ("tiny", "listwise", [-1, 1])
+    (told,) = models["data"]
+    assert (told["id"], told["model_type"], told["kind"]) == ("tiny", "rerank", "listwise")
+    assert (told["score"], told["score_range"]) == ("cosine", [-1, 1])
+    assert 4000 < told["context"] <= 4096
+    assert (told["limits"]["documents"], told["limits"]["document_tokens"]) == (1024, 2048)
+    assert told["owned_by"] == "jinaai"
+    assert told["quantization"] is None
+    assert told["sha256"] == hashlib.sha256((model / "model.gguf").read_bytes()).hexdigest()
+    assert httpx.get(f"{service.url}/info").json()["model_sha"] == told["sha256"]
+    assert httpx.get(f"{service.url}/v1/models/tiny").json() == told
+    other = httpx.get(f"{service.url}/v1/models/some/other")
+    assert other.status_code == 404
+    assert "tiny is served" in other.json()["detail"]
 
 
 def test_examples_of_the_documentation_run(service: Service) -> None:
@@ -115,7 +133,8 @@ BAD_BODIES: dict[str, tuple[Any, str]] = {
     "document without text": ({"query": "a", "documents": [{"title": "b"}]}, "documents[0]"),
     "null as document": ({"query": "a", "documents": [None]}, "documents[0]"),
     "negative top_n": ({"query": "a", "documents": ["a"], "top_n": -1}, "top_n"),
-    "top_n as string": ({"query": "a", "documents": ["a"], "top_n": "2"}, "top_n"),
+    "word as top_n": ({"query": "a", "documents": ["a"], "top_n": "two"}, "top_n"),
+    "half as top_n": ({"query": "a", "documents": ["a"], "top_n": 1.5}, "top_n"),
     "top_n as boolean": ({"query": "a", "documents": ["a"], "top_n": True}, "top_n"),
     "surrogate in query": ({"query": "a\ud800", "documents": ["a"]}, "query"),
     "surrogate in document": ({"query": "a", "documents": ["a", "\udfff"]}, "documents[1]"),

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
-import numpy as np
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import Request
 from typing_extensions import TypedDict
 
 from app.dialects import DIALECTS, dialect
 from app.dialects.dialect import Ranked
 from app.errors import Problem
 from app.main import create_app
-from models.rerank import Card, Ranking, Task
+from models.rerank import Task
+from tests import in_process
 from tests.llama import EmbeddedServer
 
 
@@ -54,20 +52,10 @@ class Toy:
 
 
 @pytest.fixture(scope="module")
-def llama_server(exact_gguf: Path) -> Any:
+def llama_server(exact_gguf: Path) -> Iterator[EmbeddedServer]:
     with EmbeddedServer("--ctx-size", "4096") as server:
         server.serve(exact_gguf)
         yield server
-
-
-@asynccontextmanager
-async def asking(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an app that runs in this process."""
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client,
-    ):
-        yield client
 
 
 @pytest.mark.anyio
@@ -86,7 +74,8 @@ async def test_one_more(
     body = {"question": "soup?", "answers": ["noon", "quality meeting", "soup"]}
     jina = {"query": "soup?", "documents": body["answers"]}
 
-    async with asking(create_app([Toy(), *DIALECTS])) as client:
+    app = create_app([Toy(), *DIALECTS])
+    async with app.router.lifespan_context(app), in_process.client(app) as client:
         refused = await client.post("/toy", json=body)
         client.headers["Authorization"] = "Bearer sesame"
         best = (await client.post("/rerank", json=jina)).json()["results"][0]["index"]
@@ -109,12 +98,3 @@ async def test_one_more(
     assert "dialect of Toy" in operation["description"]
     assert "ToyBody" in str(operation["requestBody"])
     assert "ToyAnswer" in str(operation["responses"]["200"])
-
-
-def test_ties_keep_the_order_of_the_request() -> None:
-    scores = np.array([0.5, 0.7, 0.5, 0.7], np.float32)
-    card = Card("any", "listwise", "cosine", (-1, 1), "none", "none")
-
-    ranked = Ranked(dialect.Body(), Ranking(scores), card, "id")
-
-    assert [index for index, _ in ranked.best_first()] == [1, 3, 0, 2]

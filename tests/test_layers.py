@@ -24,7 +24,7 @@ BELOW = {
     "training": {"models", "toolkit"},
 }
 # All that the application knows of models, besides what a start decides and its doctor examines.
-SEAM = {"models.rerank", "models.open"}
+SEAM = {"models.rerank", "models.open", "models.weights"}
 OUTSIDE_OF_REQUESTS = ("app/start/", "app/doctor/", "app/commands/plan.py")
 
 _IMPORT_MODELS = """

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-import numpy as np
-from fastapi import Request
-from pydantic import BaseModel
+from fastapi import HTTPException, Request
+from pydantic import BaseModel, Field
 
+from app.dialects.fields import Score
 from app.errors import Problem
+from app.scores import Scale, order, scaled
 from models.rerank import Card, Ranking, Task
 
 
+class Refused(HTTPException):
+    """A request is understood, but one of its fields cannot be honoured: 422, which names it."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(422, f"{field}: {reason}")
+
+
 class Body(BaseModel):
-    """What clients send."""
+    """What clients send; `promised` is the scale of scores that the dialect promises."""
+
+    promised: ClassVar[Scale | None] = None
+
+    scores: Scale | None = Field(
+        None,
+        description="what scores are: the model's cosine, unit from 0 to 1, or raw from the model",
+    )
+    min_score: Score | None = Field(None, description="leave out results with lower scores")
 
     def task(self) -> Task:
         """What the model is asked for."""
@@ -25,24 +41,35 @@ class Body(BaseModel):
         """How many results are wanted; None or 0: all."""
         return None
 
+    def scale(self) -> Scale | None:
+        """What scores are asked for."""
+        return self.scores
+
 
 AnyBody = TypeVar("AnyBody", bound=Body)
 
 
 @dataclass(frozen=True)
 class Ranked(Generic[AnyBody]):
-    """A request and its ranking by the model of `card`: all that an answer is made of."""
+    """A request and its ranking by the model of `card`: all that an answer is made of.
+
+    Its scores are on the `scale`, or the model's own.
+    """
 
     body: AnyBody
     ranking: Ranking
     card: Card
     request_id: str
+    scale: Scale | None = None
 
     def best_first(self) -> list[tuple[int, float]]:
         """(index, score) of the documents wanted, best score first, ties in input order."""
-        scores = self.ranking.scores
-        order = np.argsort(-scores, kind="stable")[: self.body.most() or None]
-        return list(zip(order.tolist(), scores[order].tolist(), strict=True))
+        scores = scaled(self.scale, self.ranking, self.card)
+        best = order(self.ranking)
+        if self.body.min_score is not None:
+            best = best[scores[best] >= self.body.min_score]
+        best = best[: self.body.most() or None]
+        return list(zip(best.tolist(), scores[best].tolist(), strict=True))
 
 
 class Dialect(Protocol):

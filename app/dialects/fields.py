@@ -32,6 +32,12 @@ def _not_blank(value: str) -> str:
     return value
 
 
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("whole_number", "must be a whole number")
+    return value
+
+
 String = Annotated[str, AfterValidator(_unicode)]
 Text = Annotated[
     String,
@@ -53,5 +59,6 @@ Text = Annotated[
 Strings = Annotated[list[String], FailFast()]
 Texts = Annotated[list[Text], FailFast()]
 Query = Annotated[Text, AfterValidator(_not_blank)]
-TopN = Annotated[int, Field(strict=True, ge=0)]
+TopN = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0)]
+Score = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(strict=True, ge=1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from fastapi import Request
@@ -12,9 +12,10 @@ from pydantic import ConfigDict, Field, model_validator
 from typing_extensions import NotRequired, TypedDict
 
 from app.dialects import dialect
-from app.dialects.dialect import Ranked
+from app.dialects.dialect import Ranked, Refused
 from app.dialects.fields import Query, String, Texts, Tokens, TopN
 from app.errors import Problem
+from app.scores import Scale, scale_of
 from models.rerank import Task
 
 NAME = "Jina"
@@ -49,6 +50,7 @@ class JinaBody(dialect.Body):
     documents: Texts
     top_n: TopN | None = Field(None, description="results to return; absent, null or 0: all")
     return_documents: bool | None = False
+    raw_scores: bool | None = Field(None, description="as in text-embeddings-inference")
     return_embeddings: bool | None = Field(False, description="return the documents' vectors too")
     instruction: String | None = Field(None, description="what makes a document relevant")
     max_doc_length: Tokens | None = Field(None, description="documents are cut to these tokens")
@@ -80,6 +82,10 @@ class JinaBody(dialect.Body):
     def most(self) -> int | None:
         """See `dialect.Body.most`."""
         return self.top_n
+
+    def scale(self) -> Scale | None:
+        """See `dialect.Body.scale`."""
+        return self.scores or scale_of(self.raw_scores)
 
 
 def _joined(document: Any, fields: list[str]) -> Any:
@@ -135,7 +141,6 @@ class JinaAnswer(TypedDict):
 
     id: str
     model: str
-    object: Literal["list"]
     usage: Usage
     results: list[Result]
     meta: Meta
@@ -165,11 +170,12 @@ def error(problem: Problem) -> JinaError:
 
 def answer(ranked: Ranked[JinaBody]) -> JinaAnswer:
     """See `Dialect.answer`."""
+    if ranked.body.return_embeddings and ranked.ranking.vectors is None:
+        raise Refused("return_embeddings", f"{ranked.card.name} makes no vectors of documents")
     tokens = ranked.ranking.prompt_tokens
     return {
         "id": ranked.request_id,
         "model": ranked.card.name,
-        "object": "list",
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         "results": [_result(ranked, index, score) for index, score in ranked.best_first()],
         "meta": meta("1", len(ranked.body.documents)),
@@ -186,8 +192,8 @@ def _result(ranked: Ranked[JinaBody], index: int, score: float) -> Result:
     result: Result = {"index": index, "relevance_score": score}
     if ranked.body.return_documents:
         result["document"] = {"text": ranked.body.documents[index]}
-    if ranked.body.return_embeddings and ranked.ranking.vectors is not None:
+    if ranked.body.return_embeddings and (vectors := ranked.ranking.vectors) is not None:
         # One by one: orjson holds the interpreter's lock, and so the event loop, for a whole call.
-        vector = orjson.dumps(ranked.ranking.vectors[index], option=_NUMPY)
+        vector = orjson.dumps(vectors[index], option=_NUMPY)
         result["embedding"] = orjson.Fragment(vector)  # type: ignore[typeddict-item]
     return result

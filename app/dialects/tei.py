@@ -13,6 +13,7 @@ from app.dialects import dialect
 from app.dialects.dialect import Ranked
 from app.dialects.fields import Query, Strings
 from app.errors import Problem
+from app.scores import Scale, scale_of
 from models.rerank import Task
 
 NAME = "text-embeddings-inference"
@@ -39,15 +40,23 @@ class TEIBody(dialect.Body):
         }
     )
 
+    promised = "unit"
+
     query: Query
     texts: Strings
     return_text: bool = False
-    raw_scores: bool = Field(False, description="accepted; scores are always the cosine")
+    raw_scores: bool | None = Field(
+        None, description="raw scores of the model; false: scores from 0 to 1, as by default"
+    )
     truncate: bool = Field(True, description="accepted; long texts are always truncated")
 
     def task(self) -> Task:
         """See `dialect.Body.task`."""
         return Task(self.query, self.texts)
+
+    def scale(self) -> Scale | None:
+        """See `dialect.Body.scale`."""
+        return self.scores or scale_of(self.raw_scores)
 
 
 class Rank(TypedDict):

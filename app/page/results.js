@@ -16,13 +16,19 @@ export function drawNothing(fillIn) {
 
 /** Show the results of `answer` to a request for `documents`; `command` asks the same. */
 export function drawRanking(answer, documents, command) {
-  const { results, seconds, usage } = answer;
+  const { results, seconds, usage, model } = answer;
+  const [low, high] = model.score_range;
   const ranking = copyOf("ranking");
   const field = ranking.querySelector(".command");
   ranking.querySelector(".copy").addEventListener("click", (event) => {
     copyOrShow(command, event.target, field);
   });
-  const items = results.map((result, i) => item(result, i + 1, documents[result.index]));
+  ranking.querySelector(".scale").textContent = words.scale(model.score, low, high);
+  const ticks = [low, (low + high) / 2, high].map((value) => String(value).replace("-", "−"));
+  ranking.querySelectorAll(".axis span").forEach((tick, i) => (tick.textContent = ticks[i]));
+  const items = results.map((result, i) =>
+    item(result, i + 1, documents[result.index], model.score_range),
+  );
   ranking.querySelector("ol").append(...items);
   draw(words.summary(results.length, documents.length, seconds, usage.prompt_tokens), ranking);
 }
@@ -45,7 +51,7 @@ function draw(summary, result, problem = "") {
   failure.replaceChildren(problem);
 }
 
-function item({ index, relevance_score: score }, rank, text) {
+function item({ index, relevance_score: score }, rank, text, range) {
   const copy = copyOf("result");
   const say = (selector, text) => (copy.querySelector(selector).textContent = text);
   say(".rank", rank);
@@ -56,13 +62,14 @@ function item({ index, relevance_score: score }, rank, text) {
   const direction = places > 0 ? "up" : places < 0 ? "down" : "same";
   say(".movement", direction === "same" ? words.same : words[direction](Math.abs(places)));
   copy.querySelector(".movement").classList.add(direction);
-  stretch(copy.querySelector(".bar"), score);
+  stretch(copy.querySelector(".bar"), score, range);
   return copy;
 }
 
-/** Let `bar` reach from the middle of its track, which is 0, to `score`; the ends are −1 and 1. */
-function stretch(bar, score) {
-  bar.style.left = `${50 + 50 * Math.min(score, 0)}%`;
-  bar.style.width = `${50 * Math.abs(score)}%`;
+/** Let `bar` reach from 0 to `score` on its track, whose ends are `low`, at most 0, and `high`. */
+function stretch(bar, score, [low, high]) {
+  const percent = (length) => `${(100 * length) / (high - low)}%`;
+  bar.style.left = percent(Math.min(score, 0) - low);
+  bar.style.width = percent(Math.abs(score));
   bar.classList.toggle("negative", score < 0);
 }

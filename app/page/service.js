@@ -3,28 +3,39 @@
 /** Where rankings are asked for. */
 export const url = new URL("rerank", document.baseURI);
 
+/** What tells of the model, and so of its scores. */
+const modelsUrl = new URL("v1/models", document.baseURI);
+
 /**
- * Ask for a ranking: the `answer`, with the `seconds` it took, or else the `failure`, whose status
- * is that of HTTP or "unreachable", and whose detail is the service's sentence about it.
+ * Ask for a ranking: the `answer`, with the `seconds` it took and the `model` that made it, or else
+ * the `failure`, whose status is that of HTTP or "unreachable", and whose detail is the service's
+ * sentence about it.
  */
 export async function rerank(body, key, signal) {
-  const headers = { "Content-Type": "application/json" };
-  if (key) headers.Authorization = `Bearer ${utf8(key)}`;
+  const headers = key ? { Authorization: `Bearer ${utf8(key)}` } : {};
   const start = performance.now();
-  const { status, text } = await post(JSON.stringify(body), headers, signal);
-  const answer = parse(text);
-  if (status === 200 && answer?.results) {
-    return { answer: { ...answer, seconds: (performance.now() - start) / 1000 } };
-  }
-  return { failure: { status, detail: answer?.detail ?? "" } };
+  const post = { method: "POST", body: JSON.stringify(body), signal };
+  const ranked = await ask(url, {
+    ...post,
+    headers: { ...headers, "Content-Type": "application/json" },
+  });
+  const seconds = (performance.now() - start) / 1000;
+  if (!ranked.content?.results) return failed(ranked);
+  const models = await ask(modelsUrl, { headers, signal });
+  if (!models.content?.data) return failed(models);
+  return { answer: { ...ranked.content, seconds, model: models.content.data[0] } };
 }
 
-async function post(body, headers, signal) {
+function failed({ status, content }) {
+  return { failure: { status, detail: content?.detail ?? "" } };
+}
+
+async function ask(url, options) {
   try {
-    const response = await fetch(url, { method: "POST", body, headers, signal });
-    return { status: response.status, text: await response.text() };
+    const response = await fetch(url, options);
+    return { status: response.status, content: parse(await response.text()) };
   } catch {
-    return { status: "unreachable", text: "" };
+    return { status: "unreachable", content: null };
   }
 }
 

@@ -63,8 +63,8 @@ const languages = {
     up: (places) => `up ${number(places)}`,
     down: (places) => `down ${number(places)}`,
     same: "same place",
-    scale:
-      "Scores are cosines between −1 and 1: compare them within one ranking, not across rankings.",
+    scale: (score, low, high) =>
+      `Scores ${score === "cosine" ? "are cosines" : "lie"} between ${number(low)} and ${number(high)}: compare them within one ranking, not across rankings.`,
 
     failures: {
       unreachable: [
@@ -159,8 +159,8 @@ const languages = {
     up: (places) => `${number(places)}계단 위로`,
     down: (places) => `${number(places)}계단 아래로`,
     same: "제자리",
-    scale:
-      "점수는 −1에서 1 사이의 코사인입니다. 한 번의 결과 안에서만 비교하고, 다른 결과와는 비교하지 마세요.",
+    scale: (score, low, high) =>
+      `점수는 ${number(low)}에서 ${number(high)} 사이의 ${score === "cosine" ? "코사인" : "값"}입니다. 한 번의 결과 안에서만 비교하고, 다른 결과와는 비교하지 마세요.`,
 
     failures: {
       unreachable: [
@@ -224,7 +224,7 @@ export function copyOf(id) {
 }
 
 function number(value) {
-  return value.toLocaleString(document.documentElement.lang);
+  return value.toLocaleString(document.documentElement.lang).replace("-", "−");
 }
 
 function duration(seconds) {

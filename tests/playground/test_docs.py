@@ -21,13 +21,14 @@ AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
 OPERATIONS = {
     *("/rerank", "/reranking", "/v1/rerank", "/v1/reranking", "/v2/rerank"),
-    *("/info", "/health", "/v1/models", "/metrics"),
+    *("/info", "/v1/info", "/health", "/v1/models", "/v1/models/{name}", "/metrics"),
 }
 
 
 @pytest.fixture(scope="module")
 def locked(model: Path, exact_gguf: Path) -> Iterator[Service]:
     settings = {"RERANKER_API_KEY": KEY, "RERANKER_ROOT_PATH": ROOT, **EXACT}
+    settings["RERANKER_SCORES"] = "unit"
     with Service(model, RERANKER_GGUF=str(exact_gguf), **settings) as running:
         yield running
 
@@ -122,6 +123,8 @@ def test_behind_a_proxy(
         visit.page.get_by_label("API key").fill(KEY)
         visit.rank()
         expect(visit.page.locator("ol .text")).to_have_count(len(DOCUMENTS))
+        expect(visit.page.locator(".axis span")).to_have_text(["0", "0.5", "1"])
+        expect(visit.page.locator(".scale")).to_contain_text("between 0 and 1")
         visit.page.get_by_role("link", name="Description of the API").click()
         authorize(visit.page, KEY)
         assert execute(visit.page, "rerank-rerank_rerank_post").startswith("200")

@@ -36,6 +36,8 @@ def test_ranking(visit: Visit, service: Service) -> None:
         # The track reaches from −1 to 1, the bar from 0 to the score.
         ends = [(end - track["x"]) / track["width"] * 2 - 1 for end in _ends(bar)]
         assert ends == pytest.approx(sorted([0, score]), abs=0.01)
+    expect(visit.page.locator(".axis span")).to_have_text(["−1", "0", "1"])
+    expect(visit.page.locator(".scale")).to_contain_text("cosines between −1 and 1")
     status = visit.page.get_by_role("status")
     expect(status).to_have_text(re.compile(r"4 documents · .+ m?s(ec)? · [\d,]+ tokens"))
     expect(status).to_contain_text(f"{answer['usage']['prompt_tokens']:,} tokens")

@@ -1,0 +1,51 @@
+"""An app in the process of the test, with a model that is made for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import numpy as np
+from fastapi import FastAPI
+
+from app.admission import Admission
+from app.main import create_app
+from app.service import Service
+from app.settings import Settings
+from models.rerank import Card, OnTurn, Ranking, RankingModel, Task, no_matter
+
+
+class Pointwise:
+    """Scores are sigmoids of logits, which grow with a document's length; there are no vectors."""
+
+    card = Card("pointwise", "pointwise", "probability", (0.0, 1.0), "none", "somebody/pointwise")
+    waiting = 0
+    slots = 1
+    max_tokens = 4096
+
+    async def check(self) -> None:
+        """It is always well."""
+
+    async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
+        """See `RankingModel.rank`."""
+        logits = np.array([len(text) - 3 for text in task.documents], np.float32)
+        scores = (1 / (1 + np.exp(-logits))).astype(np.float32)
+        return Ranking(scores, logits=logits)
+
+
+@asynccontextmanager
+async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an app that runs in this process."""
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://app") as asking:
+        yield asking
+
+
+def app_of(model: RankingModel, **settings: Any) -> FastAPI:
+    """The app in front of `model`, with `settings` beside those of the environment."""
+    app = create_app()
+    service = Service(Settings(**settings), model, Admission(8, 2**20))
+    app.state.settings, app.state.service = service.settings, service
+    return app
