@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from models import jina
+from models import jina, yes_no
 from models.llama.gguf import GGUFHeader, read_header
 from models.rerank import Card, ConfigurationError, RankingModel
 from models.wishes import Wishes
@@ -32,7 +32,7 @@ class Family(Protocol):
         """The model of `card` behind a llama-server that runs."""
 
 
-FAMILIES: tuple[Family, ...] = (jina,)
+FAMILIES: tuple[Family, ...] = (jina, yes_no)
 CARDS = {card.name: card for family in FAMILIES for card in family.CARDS}
 
 

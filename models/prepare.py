@@ -223,7 +223,8 @@ def _head(rows: NDArray[Any], vocabulary: int, head_type: str) -> _Part:
 
 def _head_content(rows: NDArray[Any], size: int) -> Iterator[bytes]:
     yield rows.tobytes()
-    yield (-rows).tobytes()
+    # Not -rows: zeros have no sign.
+    yield (0 - rows).tobytes()
     remaining = size - 2 * rows.nbytes
     for start in range(0, remaining, _CHUNK_BYTES):
         yield bytes(min(_CHUNK_BYTES, remaining - start))
@@ -289,6 +290,14 @@ def _check_room(folder: Path, needed: int) -> None:
         )
 
 
+def _prepared_for(model: str, source: Path) -> Path:
+    # Imported here: families prepare their files through this module.
+    from models.families import family_of
+
+    family, card = family_of(model)
+    return family.prepared(card, source, "prefix")
+
+
 def main() -> None:
     """Command line of `prepare`."""
     parser = argparse.ArgumentParser(prog="python -m models.prepare", description=__doc__)
@@ -296,14 +305,19 @@ def main() -> None:
     parser.add_argument(
         "target", type=Path, metavar="OUT.gguf", nargs="?", help="else beside IN.gguf"
     )
+    parser.add_argument("--model", help="a reranker by name, such as Qwen3-Reranker-0.6B")
     parser.add_argument("--head-type", choices=HEAD_TYPES, default="F16")
     parser.add_argument("--force", action="store_true", help="replace a head the model has")
     arguments = parser.parse_args()
     end_on_term()
     source, target = arguments.source, arguments.target
+    if arguments.model and target:
+        parser.error("--model makes its copy beside IN.gguf; leave out OUT.gguf")
     try:
         if target:
             prepare(source, target, arguments.head_type, arguments.force)
+        elif arguments.model:
+            target = _prepared_for(arguments.model, source)
         else:
             target = prepared(source)
     except (GGUFError, PrepareError, OSError) as error:

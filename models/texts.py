@@ -61,6 +61,19 @@ class Texts:
 
     async def cut(self, texts: Sequence[str], limits: Sequence[int]) -> list[Text]:
         """The texts, each cut to its limit of tokens, with the tokens they have alone."""
+        return [
+            await self._within(limit, content, ids)
+            for limit, (content, ids) in zip(limits, await self._read(texts, limits), strict=True)
+        ]
+
+    async def heads(self, texts: Sequence[str], limit: int) -> list[TokenIds]:
+        """The first `limit` tokens of each text."""
+        return [ids[:limit] for _, ids in await self._read(texts, [limit] * len(texts))]
+
+    async def _read(
+        self, texts: Sequence[str], limits: Sequence[int]
+    ) -> list[tuple[str, TokenIds]]:
+        """The texts with their tokens; of one that is longer than its limit, more than that."""
         short = [i for i, text in enumerate(texts) if len(text) <= _CALL]
         contents = await asyncio.to_thread(_normalized, [texts[i] for i in short])
         # All in one list: the separator keeps neighbours from merging.
@@ -68,15 +81,14 @@ class Texts:
         ends = positions(ids, self._separator, len(short))
         runs = np.split(ids, ends + 1)
         read = {
-            i: await self._within(limits[i], content, run[:-1])
-            for i, content, run in zip(short, contents, runs, strict=False)
+            i: (content, run[:-1]) for i, content, run in zip(short, contents, runs, strict=False)
         }
         return [
-            read[i] if i in read else await self._read(text, limits[i])
+            read[i] if i in read else await self._read_long(text, limits[i])
             for i, text in enumerate(texts)
         ]
 
-    async def _read(self, text: str, limit: int) -> Text:
+    async def _read_long(self, text: str, limit: int) -> tuple[str, TokenIds]:
         """A long text, no further than its first `limit` tokens are certain."""
         contents: list[str] = []
         parts: list[TokenIds] = []
@@ -94,7 +106,7 @@ class Texts:
                 parts.append(ids[:-_UNSETTLED])
             else:
                 size *= 2
-        return await self._within(limit, "".join(contents), np.concatenate(parts))
+        return "".join(contents), np.concatenate(parts)
 
     async def _within(self, limit: int, content: str, ids: TokenIds) -> Text:
         if len(ids) <= limit:

@@ -66,6 +66,23 @@ def embedding_service(model: Path) -> Iterator[Service]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def yes_no_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny random model that answers yes or no."""
+    folder = tmp_path_factory.mktemp("yes-no")
+    tiny_model.make_yes_no().write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def yes_no_service(yes_no_model: Path) -> Iterator[Service]:
+    """The service with that model, prepared as start.sh does, shared as `service` is."""
+    slots = {"LLAMA_ARG_N_PARALLEL": "2", "LLAMA_ARG_CTX_SIZE": "8192"}
+    name = {"RERANKER_MODEL": "Qwen3-Reranker-0.6B"}
+    with Service(yes_no_model, **name, **(EXACT | slots)) as running:
+        yield running
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service with the demo model, from a folder that prepared copies may be written to."""

@@ -20,6 +20,7 @@ from safetensors.numpy import save
 
 from models import download as download_module
 from models.download import DownloadError, RemoteFile
+from models.families import CARDS
 from tests.gguf_bytes import gguf_of
 from tests.hub import Hub, sha256
 from toolkit.running import ROOT, environment, run_on_terminal, wait_until
@@ -58,12 +59,12 @@ class Done:
     stderr: str
 
 
-def download(folder: Path, hub: str, *arguments: str) -> Done:
+def download(folder: Path, hub: str, *arguments: str, model: str = "jina-reranker-v3") -> Done:
     """Run the command in a folder; in this process, for the hub's library loads slowly."""
     errors = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(errors):
         patch.chdir(folder)
-        patch.setattr(sys, "argv", ["models.download", "jina-reranker-v3", *arguments])
+        patch.setattr(sys, "argv", ["models.download", model, *arguments])
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, hub)
         patch.setattr(constants, "ENDPOINT", hub)
         patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -121,6 +122,20 @@ def test_fetches_gguf_and_projector(tmp_path: Path, arguments: tuple[str, ...], 
     assert done.returncode == 0, done.stderr
     names = {gguf, "projector.safetensors"}
     assert stored(tmp_path) == {name: FILES[name] for name in names}
+
+
+def test_a_model_without_projector_is_its_gguf(tmp_path: Path) -> None:
+    name = "Qwen3-Reranker-0.6B"
+    gguf = {"qwen3-reranker-0.6b-q8_0.gguf": FILES[GGUF]}
+    with Hub(CARDS[name].repository, gguf) as hub:
+        done = download(tmp_path, hub.url, model=name)
+        hub.requests.clear()
+        again = download(tmp_path, hub.url, model=name)
+
+        assert not hub.requests
+    assert (done.returncode, again.returncode) == (0, 0), done.stderr
+    (path,) = (tmp_path / "weights" / name).glob("[!.]*")
+    assert path.read_bytes() == FILES[GGUF]
 
 
 def test_second_run_does_nothing(tmp_path: Path) -> None:

@@ -27,22 +27,30 @@ def write(path: Path, architecture: str, window: int | None, tensors: list[str])
     return path
 
 
+WITH_CLASSIFIER = ["token_embd.weight", "cls.output.weight"]
 OTHERS = [
     ("bert", None, ["token_embd.weight"], "its architecture is 'bert', not qwen3"),
     ("qwen2", None, ["token_embd.weight"], "its architecture is 'qwen2', not qwen3"),
     ("qwen3", 1024, ["token_embd.weight"], "a sliding window"),
-    ("qwen3", None, ["token_embd.weight", "cls.output.weight"], "cls.output.weight, the head of"),
+    ("qwen3", None, ["token_embd.weight", "cls.weight"], "cls.weight, the head of"),
 ]
 
 
 @pytest.mark.parametrize(("architecture", "window", "tensors", "told"), OTHERS)
-@pytest.mark.parametrize("name", ["jina-reranker-v3", "somebodys-own"])
+@pytest.mark.parametrize("name", ["jina-reranker-v3", "somebodys-own", "Qwen3-Reranker-4B"])
 def test_another_model_is_refused(
     tmp_path: Path, name: str, architecture: str, window: int | None, tensors: list[str], told: str
 ) -> None:
     path = write(tmp_path / "model.gguf", architecture, window, tensors)
     with pytest.raises(ConfigurationError, match=told):
         check_file(name, path)
+
+
+def test_a_classifier_of_words_is_a_yes_no_alone(tmp_path: Path) -> None:
+    path = write(tmp_path / "model.gguf", "qwen3", None, WITH_CLASSIFIER)
+    check_file("Qwen3-Reranker-0.6B", path)
+    with pytest.raises(ConfigurationError, match=r"cls\.output\.weight, the head of"):
+        check_file("jina-reranker-v3", path)
 
 
 @pytest.mark.parametrize("window", [None, 0])

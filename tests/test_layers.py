@@ -26,6 +26,12 @@ BELOW = {
 # All that the application knows of models, besides what a start decides and its doctor examines.
 SEAM = {"models.rerank", "models.open", "models.weights"}
 OUTSIDE_OF_REQUESTS = ("app/start/", "app/doctor/", "app/commands/plan.py")
+# One for each family.
+ROOMS = tuple(
+    f"models.{path.parent.name}"
+    for path in (ROOT / "models").glob("*/__init__.py")
+    if path.parent.name != "llama"
+)
 
 _IMPORT_MODELS = """
 import importlib, pkgutil, sys
@@ -99,9 +105,20 @@ def test_the_sidecar_knows_no_model() -> None:
         for name in MODULES
         if name.startswith("models.llama")
         for imported in imports(name)
-        if imported.startswith(("models.jina", "models.families", "models.rerank", "models.open"))
+        if imported.startswith((*ROOMS, "models.families", "models.rerank", "models.open"))
     }
     assert not known
+
+
+def test_the_sidecar_names_no_model() -> None:
+    named = {
+        (name, word)
+        for name, path in MODULES.items()
+        if name.startswith("models.llama")
+        for word in ("jina", "qwen3-reranker", "yes_no", "yes/no", "bge")
+        if word in path.read_text().lower()
+    }
+    assert not named
 
 
 def test_requests_know_models_by_the_seam_alone() -> None:

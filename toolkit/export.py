@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ _TENSOR_NAMES = {
     "model.embed_tokens.weight": "token_embd.weight",
     "model.norm.weight": "output_norm.weight",
     "lm_head.weight": "output.weight",
+    "score.weight": "cls.output.weight",
     "input_layernorm.weight": "attn_norm.weight",
     "self_attn.q_proj.weight": "attn_q.weight",
     "self_attn.k_proj.weight": "attn_k.weight",
@@ -52,12 +54,14 @@ def write_gguf(
     tensors: Tensors,
     tokenizer: dict[str, Any],
     quantization: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
+    labels: Sequence[str] = (),
 ) -> None:
     """Write transformer and vocabulary to a GGUF that llama-server loads.
 
     `tensors` are float32 under their Hugging Face names; matrices are stored as `quantization`,
     norms as float32. `tokenizer` is the content of a byte-level BPE `tokenizer.json` with the
-    Qwen2 pre-tokenizer. The output head stays tied, as in the published model.
+    Qwen2 pre-tokenizer. The output head stays tied unless there is one, as in the published model;
+    `labels` are those of the rows of a classifier, `score.weight`.
     """
     writer = gguf.GGUFWriter(path, "qwen3")
     writer.add_block_count(config.num_hidden_layers)
@@ -71,6 +75,9 @@ def write_gguf(
     writer.add_rope_freq_base(config.rope_theta)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     _add_vocabulary(writer, tokenizer)
+    if labels:
+        writer.add_pooling_type(gguf.PoolingType.RANK)
+        writer.add_classifier_output_labels(list(labels))
     for name, tensor in tensors.items():
         kind = quantization if tensor.ndim == 2 else gguf.GGMLQuantizationType.F32
         data = gguf.quants.quantize(tensor.astype(np.float32), kind)

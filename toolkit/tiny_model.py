@@ -31,6 +31,15 @@ _CORPUS = [
     "الاجتماع غدا في الساعة الثانية بعد الظهر",
     "The kitchen serves soup at noon, and the meeting about quality starts at two.",
 ]
+# Of a model that answers yes or no: no marker after texts, and thoughts are no special tokens.
+_TURNS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+_THOUGHTS = ("<think>", "</think>")
+_ANSWERS = [
+    'Judge whether the Document meets the requirements. The answer can only be "yes" or "no".',
+    "<Instruct>: Given a web search query, retrieve relevant passages that answer the query",
+    "<Query>: soup\n<Document>: noon",
+    *["yes", "no"] * 50,
+]
 
 
 @dataclass(frozen=True)
@@ -39,15 +48,16 @@ class TinyModel:
 
     config: Qwen3Config
     tensors: dict[str, NDArray[np.float32]]
-    projector: tuple[NDArray[np.float32], NDArray[np.float32]]
+    projector: tuple[NDArray[np.float32], NDArray[np.float32]] | None
     tokenizer: Tokenizer
 
     def write(self, folder: Path) -> None:
-        """Write `model.gguf` and `projector.safetensors` into `folder`."""
+        """Write `model.gguf`, and `projector.safetensors` if there is one, into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         tokenizer: dict[str, Any] = json.loads(self.tokenizer.to_str())
         write_gguf(folder / "model.gguf", self.config, self.tensors, tokenizer)
-        write_projector(folder / "projector.safetensors", *self.projector)
+        if self.projector:
+            write_projector(folder / "projector.safetensors", *self.projector)
 
 
 def train_tokenizer() -> Tokenizer:
@@ -68,6 +78,15 @@ def make(config: Qwen3Config = CONFIG, seed: int = 0, more_tokens: int = 0) -> T
     random = np.random.default_rng(seed)
     tensors = random_tensors(config, tokenizer.get_vocab_size(), random)
     return TinyModel(config, tensors, random_projector(config, random), tokenizer)
+
+
+def make_yes_no(config: Qwen3Config = CONFIG, seed: int = 0) -> TinyModel:
+    """Draw a model that answers yes or no from `seed`; it has no projector."""
+    tokenizer = toolkit.tokenizer.train_tokenizer([*_CORPUS, *_ANSWERS], _VOCABULARY_SIZE, _TURNS)
+    tokenizer.add_tokens(list(_THOUGHTS))
+    random = np.random.default_rng(seed)
+    tensors = random_tensors(config, tokenizer.get_vocab_size(), random)
+    return TinyModel(config, tensors, None, tokenizer)
 
 
 def random_tensors(

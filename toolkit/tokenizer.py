@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -20,8 +20,10 @@ _QWEN2_PATTERN = (
 )
 
 
-def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
-    """Learn the merges of a vocabulary of `size` tokens, the last of them special."""
+def train_tokenizer(
+    texts: Iterable[str], size: int, special: Sequence[str] = SPECIAL_TOKENS
+) -> Tokenizer:
+    """Learn the merges of a vocabulary of `size` tokens, the last of them `special`."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -33,8 +35,8 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(
-        vocab_size=size - len(SPECIAL_TOKENS), initial_alphabet=alphabet, show_progress=False
+        vocab_size=size - len(special), initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    tokenizer.add_special_tokens(list(special))
     return tokenizer

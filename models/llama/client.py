@@ -158,14 +158,21 @@ class LlamaServer:
 
     async def special_token(self, text: str) -> int:
         """Id of the special token written `text`; `LlamaServerError` if the model has none."""
-        body = orjson.dumps({"content": text, "add_special": False, "parse_special": True})
-        ids = _token_ids(await self._send("POST", "/tokenize", body))
+        ids = await self._with_special_tokens(text)
         if len(ids) != 1:
             raise LlamaServerError(
                 f"the model of llama-server has no special token {text}: "
                 "is it another one than RERANKER_MODEL names?"
             )
         return int(ids[0])
+
+    async def has_special_token(self, text: str) -> bool:
+        """Whether the model has a special token written `text`."""
+        return len(await self._with_special_tokens(text)) == 1
+
+    async def _with_special_tokens(self, text: str) -> TokenIds:
+        body = orjson.dumps({"content": text, "add_special": False, "parse_special": True})
+        return _token_ids(await self._send("POST", "/tokenize", body))
 
     @asynccontextmanager
     async def embedding(self, ids: TokenIds) -> AsyncIterator[AsyncIterator[bytes]]:

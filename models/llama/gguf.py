@@ -116,12 +116,14 @@ class Tensor:
 class GGUFHeader:
     """What stands before the data of the file `name`; offsets are bytes from its start.
 
-    `metadata` has scalars, strings and numeric arrays; arrays of strings are left out. Tensors
-    stand in the order of their data.
+    `metadata` has scalars, strings and numeric arrays. Of arrays of strings, `strings` has where
+    each begins and how many it holds; `read_strings` reads one. Tensors stand in the order of their
+    data.
     """
 
     name: str
     metadata: dict[str, Any]
+    strings: dict[str, tuple[int, int]]
     metadata_count: int
     tensors: dict[str, Tensor]
     metadata_start: int
@@ -167,6 +169,13 @@ def align(size: int, alignment: int) -> int:
     return -(-size // alignment) * alignment
 
 
+def read_strings(path: Path, key: str) -> list[str]:
+    """The array of strings in the metadata, empty if there is none; raises as `read_header`."""
+    start, count = read_header(path).strings.get(key, (0, 0))
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return _Cursor(content, path.name, start).strings(count)
+
+
 def read_header(path: Path) -> GGUFHeader:
     """The header of `path`; raises `GGUFError` unless the file is a whole GGUF."""
     if path.exists() and not path.is_file():
@@ -184,10 +193,11 @@ def read_header(path: Path) -> GGUFHeader:
 class _Cursor:
     """A position in the bytes of a file."""
 
-    def __init__(self, content: mmap.mmap, name: str) -> None:
+    def __init__(self, content: mmap.mmap, name: str, position: int = 0) -> None:
         self._content = content
         self._name = name
-        self._position = 0
+        self._position = position
+        self._strings: dict[str, tuple[int, int]] = {}
 
     def header(self) -> GGUFHeader:
         magic, version, tensor_count, metadata_count = self._unpack("<4sIQQ")
@@ -203,6 +213,7 @@ class _Cursor:
         return GGUFHeader(
             name=self._name,
             metadata={key: value for key, value in metadata.items() if value is not None},
+            strings=self._strings,
             metadata_count=metadata_count,
             tensors=self._placed(described, align(self._position, alignment), alignment),
             metadata_start=metadata_start,
@@ -210,6 +221,11 @@ class _Cursor:
             tensors_end=self._position,
             alignment=alignment,
         )
+
+    def strings(self, count: int) -> list[str]:
+        """As many as `count` from here on; what is no UTF-8 in one is replaced."""
+        lengths = (self._unpack("<Q")[0] for _ in range(count))
+        return [str(self._take(length), "utf-8", "replace") for length in lengths]
 
     def _damaged(self, what: str) -> GGUFError:
         return GGUFError(f"{self._name} is damaged: {what}")
@@ -284,6 +300,7 @@ class _Cursor:
             return key, self._numbers(kind, 1)[0].item()
         kind, count = self._unpack("<IQ")
         if kind == _STRING:
+            self._strings[key] = self._position, count
             self._skip_strings(count)
             return key, None
         return key, self._numbers(kind, count)

@@ -10,13 +10,15 @@ from pathlib import Path
 
 import torch
 from torch.nn.functional import cosine_similarity, relu
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3Model
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, Qwen3Model
 
+from tests.golden import yes_no
 from tests.golden.cases import CASES, Case
 from toolkit import tiny_model
 
 PATH = Path(__file__).with_name("scores.json")
 VECTORS_PATH = Path(__file__).with_name("vectors.json")
+YES_NO_PATH = Path(__file__).with_name("yes_no.json")
 
 TEMPLATE = """<|im_start|>system
 You are a search relevance expert who can determine a ranking of the passages based on how relevant they are to the query. If the query is a question, how relevant a passage is depends on how well it answers the question. If not, try to analyze the intent of the query and assess how well each passage satisfies the intent. If an instruction is provided, you should follow the instruction when determining the ranking.<|im_end|>
@@ -33,6 +35,14 @@ I will provide you with {count} passages, each indicated by a numerical identifi
 
 """  # noqa: E501
 
+YES_NO_BEFORE = """<|im_start|>system
+Judge whether the Document meets the requirements based on the Query and the Instruct provided. Note that the answer can only be "yes" or "no".<|im_end|>
+<|im_start|>user
+"""  # noqa: E501
+YES_NO_TEXT = "<Instruct>: {instruction}\n<Query>: {query}\n<Document>:"
+YES_NO_AFTER = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
+YES_NO_INSTRUCTION = "Given a web search query, retrieve relevant passages that answer the query"
+
 
 class Reference:
     """The published algorithm over a transformers model in float32."""
@@ -44,12 +54,12 @@ class Reference:
         self.model = Qwen3Model(config).eval()
         state = {n.removeprefix("model."): torch.from_numpy(t) for n, t in tiny.tensors.items()}
         self.model.load_state_dict(state, strict=True)
+        assert tiny.projector
         self.first, self.second = (torch.from_numpy(matrix) for matrix in tiny.projector)
         self.tokenizer = PreTrainedTokenizerFast(tokenizer_object=tiny.tokenizer)
 
     def truncate(self, text: str, limit: int) -> str:
-        ids = self.tokenizer(text, truncation=True, max_length=limit)["input_ids"]
-        return self.tokenizer.decode(ids) if len(ids) >= limit else text
+        return truncate(self.tokenizer, text, limit)
 
     @torch.no_grad()
     def block(self, query: str, documents: list[str], instruction: str | None) -> torch.Tensor:
@@ -88,6 +98,46 @@ class Reference:
         return cosine_similarity(torch.cat(vectors), query_vector[None]).tolist()
 
 
+class YesNoReference:
+    """The published algorithm of Qwen3-Reranker over a transformers model in float32.
+
+    Special tokens in a request's text stay text, which the published code does not see to.
+    """
+
+    def __init__(self, tiny: tiny_model.TinyModel) -> None:
+        size = tiny.tokenizer.get_vocab_size()
+        config = Qwen3Config(vocab_size=size, tie_word_embeddings=True, **vars(tiny.config))
+        config._attn_implementation = "eager"
+        self.model = Qwen3ForCausalLM(config).eval()
+        state = {name: torch.from_numpy(tensor) for name, tensor in tiny.tensors.items()}
+        state["lm_head.weight"] = state["model.embed_tokens.weight"]
+        self.model.load_state_dict(state, strict=True)
+        self.tokenizer = PreTrainedTokenizerFast(tokenizer_object=tiny.tokenizer)
+
+    @torch.no_grad()
+    def scores(self, case: yes_no.Case) -> list[float]:
+        query = truncate(self.tokenizer, case.query, 512)
+        instruction = case.instruction or YES_NO_INSTRUCTION
+        text = YES_NO_TEXT.format(instruction=instruction, query=query)
+        no, yes = self.tokenizer.convert_tokens_to_ids(["no", "yes"])
+        before, after = self.tokenizer([YES_NO_BEFORE, YES_NO_AFTER])["input_ids"]
+        most = len(self.text_ids(text)) + yes_no.DOCUMENT_TOKENS
+        scores = []
+        for document in case.documents:
+            ids = [*before, *self.text_ids(f"{text} {document}")[:most], *after]
+            logits = self.model(torch.tensor([ids])).logits[0, -1, [no, yes]]
+            scores.append(logits.log_softmax(0)[1].exp().item())
+        return scores
+
+    def text_ids(self, text: str) -> list[int]:
+        return self.tokenizer(text, split_special_tokens=True)["input_ids"]
+
+
+def truncate(tokenizer: PreTrainedTokenizerFast, text: str, limit: int) -> str:
+    ids = tokenizer(text, truncation=True, max_length=limit)["input_ids"]
+    return tokenizer.decode(ids) if len(ids) >= limit else text
+
+
 if __name__ == "__main__":
     reference = Reference(tiny_model.make())
     golden = {name: reference.scores(case) for name, case in CASES.items()}
@@ -95,4 +145,7 @@ if __name__ == "__main__":
     korean = CASES["korean"]
     vectors = reference.block(korean.query, korean.documents, None)[:-1]
     VECTORS_PATH.write_text(json.dumps({"korean": vectors.tolist()}, indent=1) + "\n")
-    print(f"wrote the scores of {len(golden)} requests to {PATH.name}")
+    judge = YesNoReference(tiny_model.make_yes_no())
+    answers = {name: judge.scores(case) for name, case in yes_no.CASES.items()}
+    YES_NO_PATH.write_text(json.dumps(answers, indent=1) + "\n")
+    print(f"wrote the scores of {len(golden)} and {len(answers)} requests")

@@ -1,0 +1,166 @@
+"""Rerankers that answer yes or no: a query and a document to the probability of yes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from models.llama.client import LlamaServer, TokenIds
+from models.llama.readout.base import OnTurn, Reading, Readout, no_matter
+from models.rerank import (
+    Card,
+    ConfigurationError,
+    DoesNotFit,
+    Limits,
+    Ranking,
+    Task,
+    Timings,
+    Unavailable,
+    Vectors,
+)
+from models.texts import Texts
+from models.together import together
+from models.yes_no.prompt import (
+    INSTRUCTION,
+    SpecialTokens,
+    after_document,
+    before_document,
+    document_text,
+)
+
+# A text can take a few tokens more inside the prompt than alone, where BPE merges differ.
+_SEAM_TOKENS = 4
+# For who only asks whether it works.
+_CHECK_SECONDS = 4.0
+
+
+class YesNoReranker:
+    """A `RankingModel` over one llama-server. Made by `connect`."""
+
+    def __init__(
+        self,
+        card: Card,
+        server: LlamaServer,
+        readout: Readout,
+        tokens: SpecialTokens,
+        limits: Limits,
+        slots: int,
+        ending: TokenIds,
+    ) -> None:
+        self.card = card
+        self.slots = slots
+        self._server = server
+        self._readout = readout
+        self._tokens = tokens
+        self._limits = limits
+        self._ending = ending
+        self._texts = Texts(server, tokens.im_end)
+
+    @classmethod
+    async def connect(
+        cls,
+        card: Card,
+        server: LlamaServer,
+        readout: Readout,
+        tokens: SpecialTokens,
+        limits: Limits,
+    ) -> YesNoReranker:
+        """Check that the parts fit each other, before a request has to fail.
+
+        Raises `ConfigurationError` with the numbers and the setting to change.
+        """
+        slots = (await server.props()).total_slots
+        ending = await server.tokenize(after_document(tokens))
+        beginning = await server.tokenize(before_document(tokens, "", INSTRUCTION))
+        template = len(beginning) + len(ending) + _SEAM_TOKENS
+        needed = template + limits.query_tokens + limits.document_tokens
+        if needed > readout.max_tokens:
+            raise ConfigurationError(
+                f"llama-server takes {readout.max_tokens:,} tokens at once, but {needed:,} are "
+                f"needed: {template:,} for the template, {limits.query_tokens:,} for the query "
+                f"and {limits.document_tokens:,} for a document. Raise LLAMA_ARG_CTX_SIZE to at "
+                f"least {needed * slots} or lower RERANKER_MAX_DOCUMENT_TOKENS."
+            )
+        return cls(card, server, readout, tokens, limits, slots, ending)
+
+    @property
+    def waiting(self) -> int:
+        """See `RankingModel.waiting`."""
+        return self._readout.waiting
+
+    @property
+    def max_tokens(self) -> int:
+        """See `RankingModel.max_tokens`."""
+        return self._readout.max_tokens
+
+    async def check(self) -> None:
+        """See `RankingModel.check`."""
+        await self._server.check_health()
+        try:
+            await asyncio.wait_for(self._readout.check(), _CHECK_SECONDS)
+        except (TimeoutError, asyncio.TimeoutError) as error:
+            raise Unavailable("llama-server does not answer") from error
+
+    async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
+        """See `RankingModel.rank`. A document is cut, the end of the prompt is kept."""
+        if not task.documents:
+            empty = np.empty(0, np.float32)
+            return Ranking(empty, logits=empty)
+        arrived = time.perf_counter()
+        prompts = await self._prompts(task)
+        tokenized = time.perf_counter()
+        readings = await self._read(prompts, on_turn)
+        logits = np.concatenate([reading.rows[:, 0] for reading in readings])
+        spent = time.perf_counter() - tokenized
+        # Documents that are read at once wait at once.
+        waited = sum(r.queue_seconds for r in readings) / min(self.slots, len(prompts))
+        return Ranking(
+            _sigmoid(logits),
+            logits=logits,
+            prompt_tokens=sum(map(len, prompts)),
+            reused_tokens=sum(reading.reused_tokens for reading in readings),
+            timings=Timings(
+                queue=min(waited, spent),
+                tokenize=tokenized - arrived,
+                model=max(spent - waited, 0.0),
+            ),
+        )
+
+    async def _prompts(self, task: Task) -> list[TokenIds]:
+        query, instruction = await self._texts.cut(
+            [task.query, task.instruction or INSTRUCTION],
+            [self._limits.query_tokens, self._readout.max_tokens],
+        )
+        beginning = await self._texts.tokenize(
+            before_document(self._tokens, query.content, instruction.content)
+        )
+        limit = task.max_document_tokens or self._limits.document_tokens
+        documents = await self._texts.heads([document_text(d) for d in task.documents], limit)
+        room = self._readout.max_tokens - len(beginning) - len(self._ending)
+        for i, document in enumerate(documents):
+            if len(document) > room:
+                raise DoesNotFit(
+                    f"document {i} needs {len(document):,} tokens and {max(room, 0):,} are left "
+                    "beside the query and the instruction"
+                )
+        return [np.concatenate([beginning, document, self._ending]) for document in documents]
+
+    async def _read(self, prompts: Sequence[TokenIds], on_turn: OnTurn) -> list[Reading]:
+        """Read the answer at the end of each prompt, as many at once as there are slots."""
+        readings: dict[int, Reading] = {}
+        left = iter(enumerate(prompts))
+
+        async def work() -> None:
+            for i, prompt in left:
+                readings[i] = await self._readout.read(prompt, [len(prompt) - 1], on_turn)
+
+        await together(work() for _ in range(min(self.slots, len(prompts))))
+        return [readings[i] for i in range(len(prompts))]
+
+
+def _sigmoid(logits: Vectors) -> Vectors:
+    probabilities: Vectors = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
+    return probabilities
