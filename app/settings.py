@@ -173,6 +173,15 @@ class Settings:
     ] = 32 * 2**20
     max_query_tokens: Annotated[int, Rule(values.whole(1), "a longer query is cut")] = 512
     max_document_tokens: Annotated[int, Rule(values.whole(1), "longer documents are cut")] = 2048
+    max_length: Annotated[
+        int | None,
+        Rule(
+            values.whole(32),
+            "tokens of query and document together, of a model that reads both at once, such as "
+            "`256` where memory is short; what is longer is cut, or read in parts",
+            shown="the model's own",
+        ),
+    ] = None
     queue_limit: Annotated[
         int,
         Rule(

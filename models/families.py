@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from models import jina, yes_no
+from models import cross_encoder, jina, yes_no
+from models.llama import shape
 from models.llama.gguf import GGUFHeader, read_header
 from models.rerank import Card, ConfigurationError, RankingModel
 from models.wishes import Wishes
@@ -28,11 +29,14 @@ class Family(Protocol):
         `readout` is that of the settings. Raises `GGUFError`, `PrepareError` or `OSError`.
         """
 
+    def shape(self, wishes: shape.Wishes, trained: int | None, on_gpu: bool) -> shape.Shape:
+        """What llama-server is started as; `trained` is the context of its GGUF, in tokens."""
+
     def open(self, card: Card, wishes: Wishes) -> AbstractAsyncContextManager[RankingModel]:
         """The model of `card` behind a llama-server that runs."""
 
 
-FAMILIES: tuple[Family, ...] = (jina, yes_no)
+FAMILIES: tuple[Family, ...] = (jina, yes_no, cross_encoder)
 CARDS = {card.name: card for family in FAMILIES for card in family.CARDS}
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from models.facts import Facts, stays_on_cpu
+from models.families import family_of
+from models.llama import shape as llama
+from models.llama.shape import Shape
 
-# Tokens of a slot: room for the longest query and document.
-LEAST_CONTEXT = 4096
-_PREFIX_CONTEXT = 16384
 _CPU_ALONE = {"LLAMA_ARG_N_GPU_LAYERS": "0", "LLAMA_ARG_DEVICE": "none"}
 
 
@@ -18,12 +18,12 @@ class PlanError(ValueError):
     """There is nothing to start; the message says what to change."""
 
 
-class Wishes(Protocol):
+class Wishes(llama.Wishes, Protocol):
     """The settings that decide."""
 
     @property
-    def readout(self) -> str:
-        """How hidden states are read: prefix or embedding."""
+    def model(self) -> str:
+        """Name of the model."""
 
     @property
     def llama_server_port(self) -> int:
@@ -32,14 +32,6 @@ class Wishes(Protocol):
     @property
     def gpu_fallback(self) -> bool:
         """Whether less than wanted may be asked of a GPU that is short of memory."""
-
-    @property
-    def llama_arg_ctx_size(self) -> int | None:
-        """Tokens of all slots together; 0: all that the model was made for."""
-
-    @property
-    def llama_arg_n_parallel(self) -> int | None:
-        """Slots; None: as many as are good for the device."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +74,18 @@ def plan(wishes: Wishes, facts: Facts, smaller: int = 0) -> Plan:
         raise PlanError("there is no llama-server to start, or no GGUF to serve")
     options = facts.options
     on_gpu = bool(facts.devices) and not stays_on_cpu(options)
-    slots, context = sizes(wishes, facts.context, on_gpu)
-    fallback = ""
+    wanted = shape_of(wishes, facts.context, on_gpu)
+    context, fallback = wanted.context, ""
     for _ in range(smaller if on_gpu else 0):
-        if context // 2 < LEAST_CONTEXT * slots:
+        if context // 2 < wanted.least_context:
             on_gpu, fallback = False, "the CPU is used"
-            slots, context = sizes(wishes, facts.context, on_gpu)
+            wanted = shape_of(wishes, facts.context, on_gpu)
+            context = wanted.context
             break
         context //= 2
         fallback = f"the context is halved to {context} tokens"
-    forced = _forced(wishes, slots)
+    # -1 would leave the number of slots to llama-server.
+    forced = {**wanted.forced, "LLAMA_ARG_N_PARALLEL": str(wanted.slots)}
     if fallback and on_gpu:
         forced["LLAMA_ARG_CTX_SIZE"] = str(context)
     elif fallback or not facts.listed:
@@ -102,12 +96,12 @@ def plan(wishes: Wishes, facts: Facts, smaller: int = 0) -> Plan:
             *("--model", str(facts.gguf), "--host", "127.0.0.1"),
             *("--port", str(wishes.llama_server_port)),
         ],
-        environment={**_defaults(wishes, context, on_gpu), **options, **forced},
+        environment={**_defaults(wishes, wanted, on_gpu), **options, **forced},
         port=wishes.llama_server_port,
     )
     return Plan(
         device=_kind(facts.devices[0].name) if on_gpu else "cpu",
-        slots=slots,
+        slots=wanted.slots,
         context=context,
         fallback=fallback,
         shrinks=on_gpu and wishes.gpu_fallback,
@@ -115,47 +109,28 @@ def plan(wishes: Wishes, facts: Facts, smaller: int = 0) -> Plan:
     )
 
 
-def sizes(wishes: Wishes, trained: int | None, on_gpu: bool) -> tuple[int, int]:
-    """Slots and context as the user set them, or ours; `trained` is the model's own context."""
-    embedding = wishes.readout == "embedding"
-    # A GPU has idle moments between the calls of one request that another can use.
-    slots = wishes.llama_arg_n_parallel or (2 if on_gpu and not embedding else 1)
-    context = wishes.llama_arg_ctx_size
-    if context == 0:
-        context = trained
-    return slots, context or (LEAST_CONTEXT if embedding else _PREFIX_CONTEXT * slots)
+def shape_of(wishes: Wishes, trained: int | None, on_gpu: bool) -> Shape:
+    """What the model wants of its llama-server; `trained` is the model's own context."""
+    family, _ = family_of(wishes.model)
+    return family.shape(wishes, trained, on_gpu)
 
 
-def _defaults(wishes: Wishes, context: int, on_gpu: bool) -> dict[str, str]:
+def _defaults(wishes: Wishes, shape: Shape, on_gpu: bool) -> dict[str, str]:
     """What the user's own LLAMA_ARG_… replace."""
     defaults = {
         # Web pages have no business here; the key keeps them out where this is set otherwise.
         "LLAMA_ARG_CORS_ORIGINS": f"http://127.0.0.1:{wishes.llama_server_port}",
-        "LLAMA_ARG_CTX_SIZE": str(context),
+        "LLAMA_ARG_CTX_SIZE": str(shape.context),
         "LLAMA_ARG_ENDPOINT_SLOTS": "0",
         "LLAMA_ARG_LOG_VERBOSITY": "2",
         "LLAMA_ARG_N_GPU_LAYERS": "99",
         "LLAMA_ARG_UI": "0",
+        **shape.defaults,
     }
-    if wishes.readout == "embedding":
-        # A whole prompt must fit one physical batch.
-        defaults |= {"LLAMA_ARG_BATCH": str(context), "LLAMA_ARG_UBATCH": str(context)}
-    else:
-        defaults["LLAMA_ARG_CACHE_RAM"] = "0"
     if not on_gpu:
         # There it is slower, and its rounding moves scores by percents.
         defaults["LLAMA_ARG_FLASH_ATTN"] = "off"
     return defaults
-
-
-def _forced(wishes: Wishes, slots: int) -> dict[str, str]:
-    """What the readout stands on, whatever the user set."""
-    if wishes.readout == "embedding":
-        readout = {"LLAMA_ARG_EMBEDDINGS": "1", "LLAMA_ARG_POOLING": "none"}
-    else:
-        readout = {"LLAMA_ARG_EMBEDDINGS": "0"}
-    # -1 would leave the number of slots to llama-server.
-    return readout | {"LLAMA_ARG_N_PARALLEL": str(slots)}
 
 
 def _kind(device: str) -> str:

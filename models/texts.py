@@ -124,7 +124,7 @@ def positions(ids: TokenIds, token: int, expected: int) -> NDArray[np.int64]:
     found = np.flatnonzero(ids == token)
     if len(found) != expected:
         raise LlamaServerError(
-            f"llama-server made {len(found)} embed tokens of a prompt with {expected}"
+            f"llama-server made {len(found)} special tokens of a prompt with {expected}"
         )
     return found
 

@@ -46,6 +46,10 @@ class Wishes(Protocol):
         """A document is cut to this."""
 
     @property
+    def max_length(self) -> int | None:
+        """Tokens of the longest query and document together; None: the model's own."""
+
+    @property
     def llama_arg_cache_type_k(self) -> str:
         """How llama-server stores keys."""
 

@@ -13,13 +13,23 @@ from models.rerank import ConfigurationError
 from toolkit.running import run_app
 
 
-def write(path: Path, architecture: str, window: int | None, tensors: list[str]) -> Path:
+def write(
+    path: Path,
+    architecture: str,
+    window: int | None,
+    tensors: list[str],
+    tokenizer: str = "",
+    labels: int = 4,
+) -> Path:
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_context_length(128)
     if window is not None:
         writer.add_sliding_window(window)
+    if tokenizer:
+        writer.add_tokenizer_model(tokenizer)
     for name in tensors:
-        writer.add_tensor(name, np.ones((4, 4), np.float32))
+        rows = labels if name == "cls.output.weight" else 4
+        writer.add_tensor(name, np.ones((rows, 4), np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -51,6 +61,34 @@ def test_a_classifier_of_words_is_a_yes_no_alone(tmp_path: Path) -> None:
     check_file("Qwen3-Reranker-0.6B", path)
     with pytest.raises(ConfigurationError, match=r"cls\.output\.weight, the head of"):
         check_file("jina-reranker-v3", path)
+
+
+CLASSIFIER = ["cls.weight", "cls.output.weight"]
+NO_CROSS_ENCODERS = [
+    ("qwen3", "gpt2", CLASSIFIER, 1, "its architecture is 'qwen3', not bert"),
+    ("bert", "bert", CLASSIFIER, 1, "its tokenizer is 'bert', not t5"),
+    ("bert", "t5", ["token_embd.weight"], 1, "it has no cls.weight"),
+    ("bert", "t5", ["cls.weight"], 1, "it has no cls.output.weight"),
+    ("bert", "t5", CLASSIFIER, 3, "its classifier tells 3 labels apart, not one"),
+]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tokenizer", "tensors", "labels", "told"), NO_CROSS_ENCODERS
+)
+@pytest.mark.parametrize("name", ["jina-reranker-v2-base-multilingual", "bge-reranker-v2-m3"])
+def test_what_is_no_cross_encoder_is_refused(
+    tmp_path: Path,
+    name: str,
+    architecture: str,
+    tokenizer: str,
+    tensors: list[str],
+    labels: int,
+    told: str,
+) -> None:
+    path = write(tmp_path / "model.gguf", architecture, None, tensors, tokenizer, labels)
+    with pytest.raises(ConfigurationError, match=f"is no {name}: {told}"):
+        check_file(name, path)
 
 
 @pytest.mark.parametrize("window", [None, 0])

@@ -23,6 +23,7 @@ from models.llama.readout.base import Reading, Readout
 from models.llama.readout.embedding import EmbeddingReadout
 from models.llama.readout.prefix import PrefixReadout
 from models.llama.slots import TENANT
+from models.llama.tensors import NotInVocabulary, Unknown
 from models.prepare import prepare
 from tests.llama import EmbeddedServer
 from tests.reliability.faulty_proxy import FaultyProxy
@@ -304,7 +305,7 @@ async def test_own_weights_are_known_in_every_precision(tmp_path: Path, kind: st
 
 
 def test_tokens_beyond_the_vocabulary(weights: Weights) -> None:
-    with pytest.raises(qwen3.NotInVocabulary):
+    with pytest.raises(NotInVocabulary):
         qwen3.hidden_states(weights.ours, np.array([5, 100_000]))
 
 
@@ -317,7 +318,7 @@ def test_file_that_cannot_be_computed(weights: Weights, tmp_path: Path) -> None:
         ("cannot be computed", content[:-400_000]),
     ):
         path.write_bytes(changed)
-        with pytest.raises(qwen3.Unknown, match=message):
+        with pytest.raises(Unknown, match=message):
             qwen3.hidden_states(path, np.array([5, 6]))
 
 

@@ -20,7 +20,9 @@ ON_GPU = replace(ON_CPU, devices=[CUDA])
 class Wishes:
     """The defaults."""
 
+    model: str = "jina-reranker-v3"
     readout: str = "prefix"
+    max_length: int | None = None
     llama_server_port: int = 8081
     gpu_fallback: bool = True
     llama_arg_ctx_size: int | None = None
@@ -69,6 +71,38 @@ def test_embedding() -> None:
     assert variables["LLAMA_ARG_EMBEDDINGS"] == "1"
     assert variables["LLAMA_ARG_POOLING"] == "none"
     assert variables["LLAMA_ARG_BATCH"] == variables["LLAMA_ARG_UBATCH"] == "4096"
+
+
+BGE = replace(DEFAULTS, model="bge-reranker-v2-m3")
+PAIRS_ON_CPU = replace(ON_CPU, context=8192)
+
+
+def test_a_cross_encoder_takes_whole_pairs() -> None:
+    decided = plan(BGE, PAIRS_ON_CPU)
+
+    assert (decided.slots, decided.context) == (2, 2 * 8192)
+    variables = environment(decided)
+    assert variables["LLAMA_ARG_EMBEDDINGS"] == "1"
+    assert variables["LLAMA_ARG_POOLING"] == "cls"
+    assert variables["LLAMA_ARG_BATCH"] == variables["LLAMA_ARG_UBATCH"] == "8192"
+
+
+def test_a_shorter_pair_takes_less() -> None:
+    decided = plan(replace(BGE, max_length=256, llama_arg_n_parallel=3), PAIRS_ON_CPU)
+
+    assert decided.context == 3 * 256
+    assert environment(decided)["LLAMA_ARG_UBATCH"] == "256"
+
+
+def test_no_pair_is_longer_than_the_model_was_made_for() -> None:
+    assert plan(replace(BGE, max_length=100_000), PAIRS_ON_CPU).context == 2 * 8192
+
+
+def test_a_cross_encoder_short_of_gpu_memory_goes_to_the_cpu() -> None:
+    facts = replace(PAIRS_ON_CPU, devices=[CUDA])
+
+    assert plan(BGE, facts).context == 8 * 8192
+    assert plan(BGE, facts, smaller=1).fallback == "the CPU is used"
 
 
 def test_web_pages_are_kept_out() -> None:

@@ -14,12 +14,16 @@ from app.doctor.weights import Transformer
 from app.settings import Settings
 from models.facts import Device
 from models.llama.gguf import KINDS
-from models.plan import sizes
+from models.llama.shape import Shape
+from models.plan import shape_of
 
 # Tokens around the query and one document in the vocabulary of jina-reranker-v3, rounded up.
 _TEMPLATE_TOKENS = 160
 _OVERHEAD_BYTES = 300_000_000
 _STEP = 1024
+# Activations that an encoder holds at once, each as wide as its hidden states.
+_ROWS_OF_ENCODER = 16
+_SHORTEST_PAIR = 128
 # The rest is for whatever else grows.
 _USABLE = 0.9
 
@@ -42,12 +46,12 @@ class Sizes:
     @classmethod
     def of(cls, settings: Settings, transformer: Transformer, on_gpu: bool) -> Sizes:
         """As start.sh sets them."""
-        slots, context = sizes(settings, transformer.context, on_gpu)
+        shape = shape_of(settings, transformer.context, on_gpu)
         flash_attention = settings.llama_arg_flash_attn or ("auto" if on_gpu else "off")
         return cls(
             readout=settings.readout,
-            slots=slots,
-            context=context,
+            slots=shape.slots,
+            context=shape.context,
             batch=settings.llama_arg_ubatch or (None if settings.readout == "embedding" else 512),
             flash_attention=flash_attention == "on" or (on_gpu and flash_attention == "auto"),
             cache_type_k=settings.llama_arg_cache_type_k.upper(),
@@ -75,6 +79,10 @@ class Sizes:
 def check_memory(plan: Plan, transformer: Transformer, devices: Sequence[Device]) -> Finding:
     """Whether weights and context fit what is free."""
     subject = "memory"
+    shape = shape_of(plan.settings, transformer.context, on_gpu=bool(devices))
+    free = _free_on(devices) if devices else free_memory()
+    if shape.encodes:
+        return _check_encoder(plan.settings, transformer, shape, free, on_gpu=bool(devices))
     wanted = Sizes.of(plan.settings, transformer, on_gpu=bool(devices))
     least = wanted.slots * _least_slot(plan)
     if wanted.context < least:
@@ -86,7 +94,6 @@ def check_memory(plan: Plan, transformer: Transformer, devices: Sequence[Device]
         )
     needed = wanted.bytes_needed(transformer)
     told = f"{needed / 1e9:.1f} GB for {wanted.context:,} tokens of context"
-    free = _free_on(devices) if devices else free_memory()
     if free is None:
         return ok(subject, f"{told}; how much is free cannot be told here")
     told += f", {free / 1e9:.1f} GB free"
@@ -99,6 +106,32 @@ def check_memory(plan: Plan, transformer: Transformer, devices: Sequence[Device]
     else:
         advice = f"set LLAMA_ARG_CTX_SIZE={largest}"
     return problem(subject, told, advice)
+
+
+def _check_encoder(
+    settings: Settings, transformer: Transformer, shape: Shape, free: int | None, on_gpu: bool
+) -> Finding:
+    """Whether the weights of an encoder and its longest pair fit `free` bytes."""
+    subject = "memory"
+    flash_attention = settings.llama_arg_flash_attn or ("auto" if on_gpu else "off")
+    attends_whole = flash_attention == "off" or (flash_attention == "auto" and not on_gpu)
+
+    def needed(tokens: int) -> int:
+        scores = 4 * tokens**2 * transformer.heads if attends_whole else 0
+        activations = 4 * tokens * _ROWS_OF_ENCODER * transformer.hidden_size
+        return transformer.file_size + _OVERHEAD_BYTES + scores + activations
+
+    longest = settings.llama_arg_ubatch or shape.batch or 0
+    told = f"{needed(longest) / 1e9:.1f} GB for pairs of up to {longest:,} tokens"
+    if free is None:
+        return ok(subject, f"{told}; how much is free cannot be told here")
+    told += f", {free / 1e9:.1f} GB free"
+    if needed(longest) <= _USABLE * free:
+        return ok(subject, told)
+    fitting = [n for n in range(longest, 0, -_SHORTEST_PAIR) if needed(n) <= _USABLE * free]
+    if not fitting or fitting[0] < _SHORTEST_PAIR:
+        return problem(subject, told, "free some, or use smaller weights: RERANKER_QUANT=Q4_K_M")
+    return problem(subject, told, f"set RERANKER_MAX_LENGTH={fitting[0]}")
 
 
 def free_memory() -> int | None:

@@ -35,16 +35,20 @@ class Transformer:
         header = read_header(path)
         # A head that contradicts itself would be found by the service only.
         head = Head.read(path)
+        hidden_size, heads = (
+            header.number(name) for name in ("embedding_length", "attention.head_count")
+        )
         return cls(
             file_size=path.stat().st_size,
             has_readout_head=head is not None,
             layers=header.number("block_count"),
-            hidden_size=header.number("embedding_length"),
+            hidden_size=hidden_size,
             vocabulary=header.vocabulary,
-            heads=header.number("attention.head_count"),
-            key_heads=header.number("attention.head_count_kv"),
-            key_size=header.number("attention.key_length"),
-            value_size=header.number("attention.value_length"),
+            heads=heads,
+            # Where these are left out, llama.cpp takes what an encoder has.
+            key_heads=header.number("attention.head_count_kv", heads),
+            key_size=header.number("attention.key_length", hidden_size // heads),
+            value_size=header.number("attention.value_length", hidden_size // heads),
             context=header.number("context_length"),
         )
 

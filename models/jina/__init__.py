@@ -17,6 +17,8 @@ from models.llama.head import HEAD_KEY, HIDDEN_STATES, Head
 from models.llama.readout.base import Readout
 from models.llama.readout.embedding import EmbeddingReadout
 from models.llama.readout.prefix import PrefixReadout
+from models.llama.shape import Shape, reading
+from models.llama.shape import Wishes as ShapeWishes
 from models.prepare import prepared as prepared_copy
 from models.rerank import Card, Limits, RankingModel
 from models.wishes import Wishes
@@ -56,6 +58,11 @@ def contradicts(header: GGUFHeader) -> str | None:
 def prepared(_: Card, source: Path, readout: str) -> Path:
     """See `Family.prepared`."""
     return prepared_copy(source) if readout == "prefix" else source
+
+
+def shape(wishes: ShapeWishes, trained: int | None, on_gpu: bool) -> Shape:
+    """See `Family.shape`."""
+    return reading(wishes, trained, on_gpu)
 
 
 @asynccontextmanager

@@ -188,6 +188,22 @@ class LlamaServer:
                     raise _error_of(response)
                 yield response.aiter_bytes()
 
+    async def pooled(self, ids: TokenIds) -> NDArray[np.float32]:
+        """The pooled state of the prompt `ids`, float32 [hidden], as the model gives it."""
+        body = {"content": ids, "embd_normalize": -1}
+        answer = await self._call("POST", "/embedding", _dumps(body))
+        try:
+            # One prompt, and one row for all its tokens.
+            ((row,),) = [prompt["embedding"] for prompt in answer]
+            state = np.array(row, np.float32)
+        except (KeyError, TypeError, ValueError) as error:
+            raise LlamaServerError(
+                "llama-server sent no pooled state; it must run with --embeddings --pooling cls"
+            ) from error
+        if not np.isfinite(state).all():
+            raise LlamaServerError("llama-server sent a state that is not finite numbers")
+        return state
+
     async def top_tokens(
         self, ids: TokenIds, count: int, slot: int, harmless: int, use_cache: bool = True
     ) -> TopTokens:

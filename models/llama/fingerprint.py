@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from models.llama import qwen3
 from models.llama.client import LlamaServer, LlamaServerError, Segments, TokenIds
-from models.llama.tensors import Floats
+from models.llama.tensors import Floats, NotInVocabulary, Unknown
 
 _log = logging.getLogger("uvicorn.error")
 
@@ -77,12 +77,26 @@ class Fingerprint:
         ids = (await server.tokenize(opening))[:_TOKENS]
         if gguf is None:
             return cls(ids)
+        return await cls.computed(ids, gguf, qwen3.hidden_states, cache_types)
+
+    @classmethod
+    async def computed(
+        cls,
+        ids: TokenIds,
+        gguf: Path,
+        compute: Callable[[Path, TokenIds], Floats],
+        cache_types: Collection[str] = (),
+    ) -> Fingerprint:
+        """That of `ids`, whose last states, float32 [tokens, hidden], are those of `compute`.
+
+        Raises `OtherWeights` if the GGUF has no such ids, or `OSError` if it cannot be read.
+        """
         try:
             # Reads every weight, which takes seconds.
-            states = await asyncio.to_thread(qwen3.hidden_states, gguf, ids)
-        except qwen3.NotInVocabulary as error:
+            states = await asyncio.to_thread(compute, gguf, ids)
+        except NotInVocabulary as error:
             raise cls(ids, gguf)._other("it has another vocabulary") from error
-        except qwen3.Unknown as error:
+        except Unknown as error:
             _log.warning("the weights of llama-server are believed to be the right ones: %s", error)
             return cls(ids, gguf, cache_types)
         return cls(ids, gguf, cache_types, states)

@@ -142,10 +142,10 @@ class GGUFHeader:
             raise GGUFError(f"{self.name} has no {name}: is it no model that ranks?")
         return self.tensors[name]
 
-    def number(self, name: str) -> int:
+    def number(self, name: str, default: int | None = None) -> int:
         """The metadata `name` of the architecture; raises `GGUFError` unless it is 1 or more."""
         key = f"{self.metadata.get('general.architecture')}.{name}"
-        value = self.metadata.get(key)
+        value = self.metadata.get(key, default)
         if value is None:
             raise GGUFError(f"{self.name} has no {key!r:.60}: is it no model that ranks?")
         if type(value) is not int or value < 1:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.llama.client import TokenIds
-from models.llama.tensors import Floats, Tensors
+from models.llama.tensors import Floats, NotInVocabulary, Tensors, Unknown
 
 _LAYER_TENSORS = (
     *("attn_norm", "attn_q", "attn_k", "attn_v", "attn_q_norm", "attn_k_norm", "attn_output"),
@@ -16,14 +16,6 @@ _LAYER_TENSORS = (
 )
 
 _HEADS = {"output", "cls.output"}
-
-
-class NotInVocabulary(ValueError):
-    """A token id is none of the GGUF's."""
-
-
-class Unknown(ValueError):
-    """The GGUF holds something that this module cannot compute."""
 
 
 def hidden_states(path: Path, ids: TokenIds) -> Floats:

@@ -14,6 +14,14 @@ from models.llama.gguf import GGUFHeader, read_header
 Floats = NDArray[np.float32]
 
 
+class NotInVocabulary(ValueError):
+    """A token id is none of the GGUF's."""
+
+
+class Unknown(ValueError):
+    """The GGUF holds something that cannot be computed without llama-server."""
+
+
 class Tensors:
     """The weights of one GGUF, mapped into memory.
 

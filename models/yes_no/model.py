@@ -19,8 +19,8 @@ from models.rerank import (
     Task,
     Timings,
     Unavailable,
-    Vectors,
 )
+from models.sigmoid import sigmoid
 from models.texts import Texts
 from models.together import together
 from models.yes_no.prompt import (
@@ -118,7 +118,7 @@ class YesNoReranker:
         # Documents that are read at once wait at once.
         waited = sum(r.queue_seconds for r in readings) / min(self.slots, len(prompts))
         return Ranking(
-            _sigmoid(logits),
+            sigmoid(logits),
             logits=logits,
             prompt_tokens=sum(map(len, prompts)),
             reused_tokens=sum(reading.reused_tokens for reading in readings),
@@ -159,8 +159,3 @@ class YesNoReranker:
 
         await together(work() for _ in range(min(self.slots, len(prompts))))
         return [readings[i] for i in range(len(prompts))]
-
-
-def _sigmoid(logits: Vectors) -> Vectors:
-    probabilities: Vectors = (1 / (1 + np.exp(-logits.astype(np.float64)))).astype(np.float32)
-    return probabilities

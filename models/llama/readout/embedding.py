@@ -109,11 +109,11 @@ class EmbeddingReadout:
         opening = self._fingerprint.ids
         states = await self._states(opening, [0])
         self.width = states.shape[1] if self._matrix is None else len(self._matrix)
-        self.max_tokens = await _max_tokens(self._server, props.context_size, int(opening[0]))
+        self.max_tokens = await max_tokens(self._server, props.context_size, int(opening[0]))
         return _Run(props.run, SlotPool(props.total_slots))
 
 
-async def _max_tokens(server: LlamaServer, context_size: int, probe: int) -> int:
+async def max_tokens(server: LlamaServer, context_size: int, probe: int) -> int:
     """Tokens that the server takes in one physical batch.
 
     `/props` does not tell it, so ask for one token more than the context holds: llama-server

@@ -1,0 +1,132 @@
+"""XLM-RoBERTa cross-encoders: a query and its documents to relevance scores."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from models.cross_encoder.classifier import Classifier
+from models.cross_encoder.pairs import Pairs
+from models.cross_encoder.tokenizer import Tokenizer
+from models.llama.client import LlamaServer, TokenIds
+from models.llama.readout.base import OnTurn, no_matter
+from models.llama.readout.pooled import PooledReadout
+from models.rerank import Card, Ranking, Task, Timings, Unavailable
+from models.sigmoid import sigmoid
+from models.together import together
+
+# For who only asks whether it works.
+_CHECK_SECONDS = 4.0
+
+
+class CrossEncoder:
+    """A `RankingModel`: a cross-encoder over one llama-server."""
+
+    def __init__(
+        self,
+        card: Card,
+        server: LlamaServer,
+        readout: PooledReadout,
+        tokenizer: Tokenizer,
+        pairs: Pairs,
+        classifier: Classifier,
+    ) -> None:
+        self.card = card
+        self._server = server
+        self._readout = readout
+        self._tokenizer = tokenizer
+        self._pairs = pairs
+        self._classifier = classifier
+
+    @property
+    def waiting(self) -> int:
+        """See `RankingModel.waiting`."""
+        return self._readout.waiting
+
+    @property
+    def slots(self) -> int:
+        """See `RankingModel.slots`."""
+        return self._readout.slots
+
+    @property
+    def max_tokens(self) -> int:
+        """See `RankingModel.max_tokens`."""
+        return self._pairs.most_tokens
+
+    async def check(self) -> None:
+        """See `RankingModel.check`."""
+        await self._server.check_health()
+        try:
+            await asyncio.wait_for(self._readout.check(), _CHECK_SECONDS)
+        except (TimeoutError, asyncio.TimeoutError) as error:
+            raise Unavailable("llama-server does not answer") from error
+
+    async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
+        """See `RankingModel.rank`; no instruction is read, since these models know none."""
+        if not task.documents:
+            empty = np.empty(0, np.float32)
+            return Ranking(empty, logits=empty)
+        arrived = time.perf_counter()
+        (query,) = await self._tokenizer.ids([task.query], self._pairs.most_query_tokens)
+        most = None if self._pairs.reads_all else self._pairs.room(query)
+        if task.max_document_tokens:
+            most = min(most or task.max_document_tokens, task.max_document_tokens)
+        documents = await self._tokenizer.ids(task.documents, most)
+        tokenized = time.perf_counter()
+        work = _Work(self._readout, self._classifier, len(documents), on_turn)
+        await work.do(self._prompts(query, documents))
+        done = time.perf_counter()
+        return Ranking(
+            sigmoid(work.logits),
+            prompt_tokens=work.tokens,
+            timings=Timings(
+                queue=work.began - tokenized,
+                tokenize=tokenized - arrived,
+                model=done - work.began,
+            ),
+            logits=work.logits,
+        )
+
+    def _prompts(
+        self, query: TokenIds, documents: Sequence[TokenIds]
+    ) -> Iterator[tuple[int, TokenIds]]:
+        """The prompts of all documents, each with the index of its document."""
+        for index, document in enumerate(documents):
+            for prompt in self._pairs.of(query, document):
+                yield index, prompt
+
+
+class _Work:
+    """The prompts of one request, as many of them at a time as there are slots.
+
+    `logits`, float32 [documents], are each the highest of its document's prompts; `tokens` have
+    been computed for them since `began`, in seconds of `perf_counter`.
+    """
+
+    def __init__(
+        self, readout: PooledReadout, classifier: Classifier, documents: int, on_turn: OnTurn
+    ) -> None:
+        self.logits = np.full(documents, -np.inf, np.float32)
+        self.tokens = 0
+        self.began = 0.0
+        self._readout = readout
+        self._classifier = classifier
+        self._on_turn = on_turn
+
+    async def do(self, prompts: Iterator[tuple[int, TokenIds]]) -> None:
+        """Score all `prompts`, which name their documents; raises `ModelError` if one fails."""
+        await together(self._some(prompts) for _ in range(self._readout.slots))
+
+    async def _some(self, prompts: Iterator[tuple[int, TokenIds]]) -> None:
+        for index, prompt in prompts:
+            state = await self._readout.read(prompt, self._begin)
+            logit = self._classifier(state[np.newaxis])[0]
+            self.logits[index] = max(self.logits[index], logit)
+            self.tokens += len(prompt)
+
+    def _begin(self) -> None:
+        self.began = self.began or time.perf_counter()
+        self._on_turn()
