@@ -14,7 +14,14 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.methods import allowed
-from models.rerank import DoesNotFit, ModelError, TookTooLong, Unavailable
+from models.rerank import (
+    DoesNotFit,
+    ModelError,
+    TookTooLong,
+    TooLong,
+    TooManyPassages,
+    Unavailable,
+)
 
 _log = logging.getLogger("uvicorn.error")
 
@@ -40,6 +47,14 @@ class Problem:
                 return cls(error.status_code, error.detail, error.headers)
             case DoesNotFit():
                 return cls(422, f"{error}; shorten them or raise LLAMA_ARG_CTX_SIZE")
+            case TooLong():
+                return cls(422, f"{error}; shorten it, or let it be truncated")
+            case TooManyPassages():
+                return cls(
+                    413,
+                    f"{error} (RERANKER_MAX_PASSAGES); send the documents in several requests, or "
+                    'less of each with "max_chunks_per_doc"',
+                )
             case TimeoutError() | TookTooLong():
                 return cls(
                     504,

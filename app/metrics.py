@@ -42,6 +42,7 @@ class Metrics:
         self.reused_tokens = Counter(
             "reused_tokens", "Tokens that were in llama-server's cache.", **names
         )
+        self.truncated = Counter("truncated_documents", "Documents that were cut.", **names)
         self.stages = Counter("stage_seconds", "Time of rankings by stage.", ["stage"], **names)
         self.in_flight = Gauge("requests_in_flight", "Requests under way.", **names)
         self.waiting = Gauge("prompts_waiting", "Prompts that wait for a slot.", **names)
@@ -55,6 +56,7 @@ class Metrics:
         self.documents.observe(len(ranking.scores))
         self.tokens.observe(ranking.prompt_tokens)
         self.reused_tokens.inc(ranking.reused_tokens)
+        self.truncated.inc(len(ranking.truncated))
         for stage, seconds in ranking.timings.items():
             self.stages.labels(stage).inc(seconds)
 

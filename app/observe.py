@@ -51,6 +51,8 @@ class Observe:
                 headers["X-Request-ID"] = request_id
                 if "ranking" in state:
                     headers["Server-Timing"] = _server_timing(state["ranking"])
+                    if state["ranking"].truncated:
+                        headers["X-Truncated-Documents"] = str(len(state["ranking"].truncated))
             await send(message)
 
         try:
@@ -80,6 +82,8 @@ class Observe:
                 "tokens": ranking.prompt_tokens,
                 "reused_tokens": ranking.reused_tokens,
             }
+            if ranking.truncated:
+                line["truncated"] = len(ranking.truncated)
             line |= {name: round(value, 4) for name, value in ranking.timings.items()}
         is_quiet = route in _QUIET or scope["method"] == "OPTIONS"
         level = logging.DEBUG if is_quiet and status in (200, 204, 304) else logging.INFO

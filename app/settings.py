@@ -172,7 +172,20 @@ class Settings:
         int, Rule(values.size, "size of one request, such as `32M`", shown="`32M`")
     ] = 32 * 2**20
     max_query_tokens: Annotated[int, Rule(values.whole(1), "a longer query is cut")] = 512
-    max_document_tokens: Annotated[int, Rule(values.whole(1), "longer documents are cut")] = 2048
+    max_document_tokens: Annotated[
+        int, Rule(values.whole(1), "longer documents are cut, or split into passages")
+    ] = 2048
+    long_documents: Annotated[
+        str,
+        Rule(
+            values.choice("cut", "split"),
+            "longer documents are `cut`, or `split` into passages of which the best one counts, "
+            "unless a request says",
+        ),
+    ] = "cut"
+    max_passages: Annotated[
+        int, Rule(values.whole(1), "passages of one request's split documents")
+    ] = 4096
     max_length: Annotated[
         int | None,
         Rule(

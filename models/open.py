@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from models.families import check_file, family_of
+from models.long_documents import LongDocuments
 from models.rerank import RankingModel
 from models.whole_file import in_use
 from models.wishes import Wishes
@@ -23,4 +24,5 @@ async def open_model(wishes: Wishes) -> AsyncIterator[RankingModel]:
     # A newer copy that is made beside it leaves this one for llama-server to start again with.
     with in_use(wishes.gguf):
         async with family.open(card, wishes) as model:
-            yield model
+            split = wishes.long_documents == "split"
+            yield LongDocuments(model, split, wishes.max_passages)

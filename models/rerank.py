@@ -27,6 +27,8 @@ __all__ = [
     "RankingModel",
     "Task",
     "Timings",
+    "TooLong",
+    "TooManyPassages",
     "TookTooLong",
     "Unavailable",
     "Vectors",
@@ -38,6 +40,14 @@ Vectors = NDArray[np.float32]
 
 class ConfigurationError(ValueError):
     """The parts of a model or the settings do not fit each other."""
+
+
+class TooLong(ValueError):
+    """A text that may not be cut is longer than what the model reads of it."""
+
+
+class TooManyPassages(ValueError):
+    """The documents of a task make more passages than are ranked at a time."""
 
 
 class DoesNotFit(ValueError):
@@ -71,12 +81,27 @@ class Card:
 
 @dataclass(frozen=True)
 class Task:
-    """A query and documents to rank; these are cut to `max_document_tokens` if that is given."""
+    """A query and documents to rank; these are cut to `max_document_tokens` if that is given.
+
+    Where `split` is true, a document that would be cut is ranked by its best passage instead, of
+    its first `max_passages` if that is given; None leaves it to the settings. If not `may_cut`,
+    a text that is too long is an error.
+    """
 
     query: str
     documents: Sequence[str]
     instruction: str | None = None
     max_document_tokens: int | None = None
+    split: bool | None = None
+    max_passages: int | None = None
+    may_cut: bool = True
+
+    def check_cut(self, query: bool, documents: Sequence[int]) -> None:
+        """Raise `TooLong` if texts that are cut may not be: the query, and documents by index."""
+        if self.may_cut or not (query or documents):
+            return
+        what = "the query" if query else f"document {documents[0]}"
+        raise TooLong(f"{what} is longer than the model reads")
 
 
 @dataclass(frozen=True)
@@ -100,6 +125,9 @@ class Ranking:
     `vectors` are those of the documents, float32 [documents, output], of a model that has any;
     `logits`, float32 [documents], are what the scores of a pointwise model are the sigmoids of. Of
     the `prompt_tokens`, `reused_tokens` did not have to be computed again.
+
+    The documents at the indices `truncated` were cut, as the query was if `query_truncated`.
+    `passages` are the characters of each document that its score is of, where any was split.
     """
 
     scores: NDArray[np.float32]
@@ -108,6 +136,9 @@ class Ranking:
     timings: Timings = field(default_factory=Timings)
     vectors: Vectors | None = None
     logits: NDArray[np.float32] | None = None
+    truncated: Sequence[int] = ()
+    query_truncated: bool = False
+    passages: Sequence[range] | None = None
 
 
 class RankingModel(Protocol):
@@ -127,6 +158,12 @@ class RankingModel(Protocol):
     def max_tokens(self) -> int:
         """Tokens of the longest prompt."""
 
+    def document_tokens(self, task: Task) -> int:
+        """Tokens that a document of `task` is cut to."""
+
+    async def count(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text."""
+
     async def check(self) -> None:
         """Raise `ModelError` unless a task would be done now."""
 
@@ -134,5 +171,6 @@ class RankingModel(Protocol):
         """Score each document, as the reference implementation of the model does.
 
         `on_turn` is called when the wait for a slot is over. Raises `DoesNotFit` if query and
-        instruction leave no room for a document, and `ModelError` if the model fails.
+        instruction leave no room for a document, `TooLong` if a text may not be cut and would be,
+        and `ModelError` if the model fails.
         """

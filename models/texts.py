@@ -32,10 +32,14 @@ _SEAM = re.compile(
 
 @dataclass(frozen=True)
 class Text:
-    """A text in NFC, as the model's own tokenizer reads it, and the tokens it takes at most."""
+    """A text in NFC, as the model's own tokenizer reads it, and the tokens it takes at most.
+
+    Of one that `is_cut`, the rest was left away.
+    """
 
     content: str
     tokens: int
+    is_cut: bool = False
 
 
 class Texts:
@@ -76,17 +80,25 @@ class Texts:
         """The texts with their tokens; of one that is longer than its limit, more than that."""
         short = [i for i, text in enumerate(texts) if len(text) <= _CALL]
         contents = await asyncio.to_thread(_normalized, [texts[i] for i in short])
-        # All in one list: the separator keeps neighbours from merging.
-        ids = await self.tokenize([s for content in contents for s in (content, self._separator)])
-        ends = positions(ids, self._separator, len(short))
-        runs = np.split(ids, ends + 1)
+        runs = await self._runs(contents)
         read = {
-            i: (content, run[:-1]) for i, content, run in zip(short, contents, runs, strict=False)
+            i: (content, run) for i, content, run in zip(short, contents, runs, strict=True)
         }
         return [
             read[i] if i in read else await self._read_long(text, limits[i])
             for i, text in enumerate(texts)
         ]
+
+    async def count(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text alone."""
+        contents = await asyncio.to_thread(_normalized, texts)
+        return [len(run) for run in await self._runs(contents)]
+
+    async def _runs(self, contents: Sequence[str]) -> list[TokenIds]:
+        """The token ids of each, all read as one list: the separator keeps them from merging."""
+        ids = await self.tokenize([s for content in contents for s in (content, self._separator)])
+        ends = positions(ids, self._separator, len(contents))
+        return [run[:-1] for run in np.split(ids, ends + 1)[: len(contents)]]
 
     async def _read_long(self, text: str, limit: int) -> tuple[str, TokenIds]:
         """A long text, no further than its first `limit` tokens are certain."""
@@ -112,7 +124,7 @@ class Texts:
         if len(ids) <= limit:
             return Text(content, len(ids))
         async with self._calling:
-            return Text(await self._server.detokenize(ids[:limit]), limit)
+            return Text(await self._server.detokenize(ids[:limit]), limit, is_cut=True)
 
     async def _call(self, segments: Sequence[str | int]) -> TokenIds:
         async with self._calling:

@@ -50,6 +50,14 @@ class Wishes(Protocol):
         """Tokens of the longest query and document together; None: the model's own."""
 
     @property
+    def long_documents(self) -> str:
+        """What becomes of longer ones, unless a task says: cut or split."""
+
+    @property
+    def max_passages(self) -> int:
+        """Passages of one task, at most."""
+
+    @property
     def llama_arg_cache_type_k(self) -> str:
         """How llama-server stores keys."""
 

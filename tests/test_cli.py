@@ -206,3 +206,19 @@ def test_help(command: str) -> None:
     assert done.returncode == 0
     assert f"python -m app {command}" in done.stdout
     assert "Exit status" in done.stdout
+
+
+def test_long_documents_are_told_and_split(service: Service) -> None:
+    documents = ["noon " * 2500, "soup at noon"]
+    cut = run_app("rerank", QUERY, *documents, "--json", "--url", service.url)
+    split = run_app("rerank", QUERY, *documents, "--json", "--split", "--url", service.url)
+
+    assert "cut: 1; --split" in cut.stderr
+    told = {result["index"]: result for result in json.loads(cut.stdout)}
+    assert told[0]["truncated"] is True
+    assert "truncated" not in told[1]
+    assert split.stderr == ""
+    passages = {result["index"]: result["passage"] for result in json.loads(split.stdout)}
+    assert passages[0] in documents[0]
+    assert len(passages[0]) < len(documents[0])
+    assert passages[1] == documents[1]

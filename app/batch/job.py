@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from rich.progress import Progress
 
@@ -13,9 +13,9 @@ from app.batch.inputs import Inputs
 from app.batch.journal import Journal
 from app.batch.jsonl import encode_line
 from app.batch.source import Entry, Request, Source
-from app.client import AsyncReranker, RerankerError, Result, SettingsError
+from app.client import AsyncReranker, RerankerError, Results, SettingsError
 
-Encode = Callable[[Request, Sequence[Result]], bytes]
+Encode = Callable[[Request, Results], bytes]
 
 _FAULT_OF_THE_ENTRY = (400, 413, 422, 500, 504)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -78,7 +78,7 @@ class Job:
             self._journal.record(entry.number, answer=answer, failure=failure)
             self._progress.advance(self._bar)
 
-    async def _ask(self, request: Request) -> list[Result]:
+    async def _ask(self, request: Request) -> Results:
         pause, give_up, no_rankings = _FIRST_PAUSE, None, 0
         answered_before = self._answered
         while True:

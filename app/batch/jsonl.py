@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from app.batch.errors import BadEntry
 from app.batch.source import Entry, Request
 from app.batch.text import open_text
-from app.client import Result
+from app.client import Results
 from app.dialects.fields import Text, Texts
 
 
@@ -74,15 +74,18 @@ class JSONLines:
         return failure | {"original": entry.text.rstrip("\r\n")}
 
 
-def to_jsonl(request: Request, results: Sequence[Result]) -> bytes:
-    """One line: the request's id, and its results, best first."""
-    answers: list[dict[str, Any]] = [
+def to_jsonl(request: Request, results: Results) -> bytes:
+    """One line: the request's id, its results, best first, and which documents were cut."""
+    ranks: list[dict[str, Any]] = [
         {"index": result.index, "relevance_score": result.relevance_score} for result in results
     ]
     if request.document_ids is not None:
-        for answer in answers:
-            answer["document_id"] = request.document_ids[answer["index"]]
-    return encode_line({"id": request.id, "results": answers})
+        for rank in ranks:
+            rank["document_id"] = request.document_ids[rank["index"]]
+    answer: dict[str, Any] = {"id": request.id, "results": ranks}
+    if results.truncated:
+        answer["truncated"] = list(results.truncated)
+    return encode_line(answer)
 
 
 def encode_line(value: object) -> bytes:

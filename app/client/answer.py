@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +15,24 @@ _REASON_CHARACTERS = 500
 
 @dataclass(frozen=True)
 class Result:
-    """A document's place; `index` is its position in the request, the score within −1…1."""
+    """A document's place; `index` is its position in the request, the score within −1…1.
+
+    Of a document that was split, `passage` is the text that the score is of.
+    """
 
     index: int
     relevance_score: float
+    passage: str | None = None
 
 
 class Results(list[Result]):
-    """Results, best first; `total_tokens` are those that the server says it read, if it does."""
+    """Results, best first, and what the server says of them, if it does.
+
+    It has read `total_tokens`, and the documents at the indices `truncated` only in part.
+    """
 
     total_tokens: int | None = None
+    truncated: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Answer:
         places = {result.index for result in results}
         fits = len(results) == len(places) == wanted and places <= set(range(documents))
         results.total_tokens = _total_tokens(answer)
+        results.truncated = _truncated(answer)
         return results if fits else None
 
     def refusal(self, server: str, secret: str) -> RerankerError:
@@ -78,8 +88,15 @@ def _total_tokens(answer: dict[str, Any]) -> int | None:
     return tokens if type(tokens) is int else None
 
 
+def _truncated(answer: dict[str, Any]) -> list[int]:
+    told = answer.get("truncated")
+    return [index for index in told if type(index) is int] if isinstance(told, list) else []
+
+
 def _result(item: Any) -> Result:
     index, score = item["index"], item["relevance_score"]
     if type(index) is not int or type(score) not in (int, float) or not math.isfinite(score):
         raise ValueError("no result")
-    return Result(index, float(score))
+    passage = item.get("passage")
+    text = passage.get("text") if isinstance(passage, dict) else None
+    return Result(index, float(score), text if isinstance(text, str) else None)

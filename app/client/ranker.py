@@ -76,10 +76,15 @@ class Ranker:
         Server(self._url, "RERANKER_URL")
 
     async def rerank(
-        self, query: str, documents: Sequence[str], top_n: int | None, instruction: str | None
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_n: int | None,
+        instruction: str | None,
+        split: bool = False,
     ) -> Results:
         """Rank the documents; raises `RerankerError`."""
-        return await self._in_time(self._rerank(query, documents, top_n, instruction))
+        return await self._in_time(self._rerank(query, documents, top_n, instruction, split))
 
     async def rank(
         self, query: str, candidates: Sequence[Candidate], top_n: int | None
@@ -138,11 +143,16 @@ class Ranker:
         return await self._rerank(query, documents, top_n, None)
 
     async def _rerank(
-        self, query: str, documents: Sequence[str], top_n: int | None, instruction: str | None
+        self,
+        query: str,
+        documents: Sequence[str],
+        top_n: int | None,
+        instruction: str | None,
+        split: bool = False,
     ) -> Results:
         count = _count(top_n)
         listed = _listed(documents)
-        body = _body(self.model, query, listed, count, instruction)
+        body = _body(self.model, query, listed, count, instruction, split)
         answer = await self._ask("POST", "/v1/rerank", body, len(listed))
         if not answer.is_success:
             raise self._refused(answer)
@@ -245,10 +255,17 @@ def _texts(candidates: Sequence[Candidate]) -> list[str]:
 
 
 def _body(
-    model: str, query: str, documents: list[str], count: int | None, instruction: str | None
+    model: str,
+    query: str,
+    documents: list[str],
+    count: int | None,
+    instruction: str | None,
+    split: bool,
 ) -> bytes:
     body: dict[str, Any] = {"model": model, "query": query, "documents": documents}
-    options = {"top_n": count, "instruction": instruction}
+    options: dict[str, Any] = {"top_n": count, "instruction": instruction}
+    if split:
+        options |= {"long_documents": "split", "return_passages": True}
     body |= {name: value for name, value in options.items() if value is not None}
     try:
         return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()

@@ -65,12 +65,15 @@ class Reranker:
         documents: Sequence[str],
         top_n: int | None = None,
         instruction: str | None = None,
+        *,
+        split: bool = False,
     ) -> Results:
         """Rank the documents, best first, the `top_n` best or all; raises `RerankerError`.
 
-        None and 0 mean all.
+        None and 0 mean all. With `split`, a document longer than the model reads has the score of
+        its best passage; else it is cut.
         """
-        return _wait(self._ranker.rerank(query, documents, top_n, instruction))
+        return _wait(self._ranker.rerank(query, documents, top_n, instruction, split))
 
     def rerank_or_fallback(
         self, query: str, candidates: Sequence[Candidate], top_n: int | None = None
@@ -132,9 +135,11 @@ class AsyncReranker:
         documents: Sequence[str],
         top_n: int | None = None,
         instruction: str | None = None,
+        *,
+        split: bool = False,
     ) -> Results:
         """See `Reranker.rerank`."""
-        ranking = self._ranker.rerank(query, documents, top_n, instruction)
+        ranking = self._ranker.rerank(query, documents, top_n, instruction, split)
         return await asyncio.wrap_future(background.submit(ranking))
 
     async def rerank_or_fallback(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.bar import Bar
@@ -47,6 +48,10 @@ def rerank(
     instruction: Annotated[
         str | None, typer.Option("--instruction", "-i", help="what makes a document relevant")
     ] = None,
+    split: Annotated[
+        bool,
+        typer.Option("--split", help="rank long documents by their best passage, and show that"),
+    ] = False,
     url: Annotated[
         str | None, typer.Option(help="service to ask; RERANKER_URL, or http://localhost:7998")
     ] = None,
@@ -82,23 +87,35 @@ def rerank(
         fail(str(error), USAGE)
     try:
         with client, Console(stderr=True).status(f"ranking {len(texts):,} documents"):
-            results = client.rerank(query, texts, top_n, instruction)
+            results = client.rerank(query, texts, top_n, instruction, split=split)
     except (RequestError, SettingsError) as error:
         fail(str(error), USAGE)
     except RerankerError as error:
         fail(str(error), UNREACHABLE if error.status is None else PROBLEM)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
+    if results.truncated:
+        print(_cut(results.truncated), file=sys.stderr)
     if as_json:
-        print(json.dumps([asdict(result) for result in results]))
+        print(json.dumps([_told(result, results.truncated) for result in results]))
     else:
         _show(results, texts)
+
+
+def _cut(truncated: Sequence[int]) -> str:
+    documents = ", ".join(str(index + 1) for index in truncated)
+    return f"longer than the model reads, so cut: {documents}; --split ranks them whole"
+
+
+def _told(result: Result, truncated: Sequence[int]) -> dict[str, Any]:
+    told = {name: value for name, value in asdict(result).items() if value is not None}
+    return told | {"truncated": True} if result.index in truncated else told
 
 
 def _show(results: Sequence[Result], documents: Sequence[str]) -> None:
     console = Console()
     ranked = [
-        (rank, result.relevance_score, _one_line(documents[result.index]))
+        (rank, result.relevance_score, _one_line(result.passage or documents[result.index]))
         for rank, result in enumerate(results, start=1)
     ]
     if console.is_terminal:

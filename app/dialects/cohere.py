@@ -80,5 +80,5 @@ def answer(ranked: Ranked[CohereBody]) -> CohereAnswer:
     return {
         "id": ranked.request_id,
         "results": [{"index": i, "relevance_score": score} for i, score in ranked.best_first()],
-        "meta": meta("2", len(ranked.body.documents)),
+        "meta": meta("2", ranked.ranking),
     }

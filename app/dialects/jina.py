@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import orjson
 from fastapi import Request
@@ -16,7 +16,7 @@ from app.dialects.dialect import Ranked, Refused
 from app.dialects.fields import Query, String, Texts, Tokens, TopN
 from app.errors import Problem
 from app.scores import Scale, scale_of
-from models.rerank import Task
+from models.rerank import Ranking, Task
 
 NAME = "Jina"
 PATHS: Sequence[str] = ("/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
@@ -55,6 +55,17 @@ class JinaBody(dialect.Body):
     instruction: String | None = Field(None, description="what makes a document relevant")
     max_doc_length: Tokens | None = Field(None, description="documents are cut to these tokens")
     max_tokens_per_doc: Tokens | None = Field(None, description="another name of max_doc_length")
+    long_documents: Literal["cut", "split"] | None = Field(
+        None,
+        description="documents that are longer are cut, or split into passages of which the best "
+        "one counts; absent: as RERANKER_LONG_DOCUMENTS says",
+    )
+    return_passages: bool | None = Field(
+        False, description="split long documents, and return the passage of each that counts"
+    )
+    max_chunks_per_doc: Tokens | None = Field(
+        None, description="passages of a document that are ranked, its first ones"
+    )
     rank_fields: list[str] | None = Field(
         None, max_length=_MOST_RANK_FIELDS, description="fields of documents that are objects"
     )
@@ -76,8 +87,15 @@ class JinaBody(dialect.Body):
 
     def task(self) -> Task:
         """See `dialect.Body.task`."""
-        limit = self.max_tokens_per_doc or self.max_doc_length
-        return Task(self.query, self.documents, self.instruction, limit)
+        split = None if self.long_documents is None else self.long_documents == "split"
+        return Task(
+            self.query,
+            self.documents,
+            self.instruction,
+            max_document_tokens=self.max_tokens_per_doc or self.max_doc_length,
+            split=True if split is None and self.return_passages else split,
+            max_passages=self.max_chunks_per_doc,
+        )
 
     def most(self) -> int | None:
         """See `dialect.Body.most`."""
@@ -108,6 +126,14 @@ class Document(TypedDict):
     text: str
 
 
+class Passage(TypedDict):
+    """A part of a document, from the character `start` to before `end`, counted in code points."""
+
+    text: str
+    start: int
+    end: int
+
+
 class Result(TypedDict):
     """One document's place; `index` is its position in the request."""
 
@@ -115,6 +141,7 @@ class Result(TypedDict):
     relevance_score: float
     document: NotRequired[Document]
     embedding: NotRequired[list[float]]
+    passage: NotRequired[Passage]
 
 
 class Version(TypedDict):
@@ -134,16 +161,18 @@ class Meta(TypedDict):
 
     api_version: Version
     billed_units: Units
+    warnings: NotRequired[list[str]]
 
 
 class JinaAnswer(TypedDict):
-    """Results, most relevant first."""
+    """Results, most relevant first, and the indices of documents that were cut, if any were."""
 
     id: str
     model: str
     usage: Usage
     results: list[Result]
     meta: Meta
+    truncated: NotRequired[list[int]]
 
 
 class JinaError(TypedDict):
@@ -173,19 +202,37 @@ def answer(ranked: Ranked[JinaBody]) -> JinaAnswer:
     if ranked.body.return_embeddings and ranked.ranking.vectors is None:
         raise Refused("return_embeddings", f"{ranked.card.name} makes no vectors of documents")
     tokens = ranked.ranking.prompt_tokens
-    return {
+    answer: JinaAnswer = {
         "id": ranked.request_id,
         "model": ranked.card.name,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         "results": [_result(ranked, index, score) for index, score in ranked.best_first()],
-        "meta": meta("1", len(ranked.body.documents)),
+        "meta": meta("1", ranked.ranking),
     }
+    if ranked.ranking.truncated:
+        answer["truncated"] = list(ranked.ranking.truncated)
+    return answer
 
 
-def meta(version: str, documents: int) -> Meta:
-    """Cohere's part of an answer about so many documents."""
-    units = max(1, math.ceil(documents / 100))
-    return {"api_version": {"version": version}, "billed_units": {"search_units": units}}
+def meta(version: str, ranking: Ranking) -> Meta:
+    """Cohere's part of an answer."""
+    units = max(1, math.ceil(len(ranking.scores) / 100))
+    meta: Meta = {"api_version": {"version": version}, "billed_units": {"search_units": units}}
+    warnings = list(_warnings(ranking))
+    if warnings:
+        meta["warnings"] = warnings
+    return meta
+
+
+def _warnings(ranking: Ranking) -> Iterator[str]:
+    if ranking.query_truncated:
+        yield "the query was cut: it is longer than RERANKER_MAX_QUERY_TOKENS"
+    if ranking.truncated:
+        documents = ", ".join(map(str, ranking.truncated))
+        yield (
+            f'documents that were cut: {documents}; with "long_documents": "split" the best '
+            "passage of each counts"
+        )
 
 
 def _result(ranked: Ranked[JinaBody], index: int, score: float) -> Result:
@@ -196,4 +243,11 @@ def _result(ranked: Ranked[JinaBody], index: int, score: float) -> Result:
         # One by one: orjson holds the interpreter's lock, and so the event loop, for a whole call.
         vector = orjson.dumps(vectors[index], option=_NUMPY)
         result["embedding"] = orjson.Fragment(vector)  # type: ignore[typeddict-item]
+    if ranked.body.return_passages and ranked.ranking.passages:
+        result["passage"] = _passage(ranked.body.documents[index], ranked.ranking.passages[index])
     return result
+
+
+def _passage(document: str, characters: range) -> Passage:
+    start, end = characters.start, characters.stop
+    return {"text": document[start:end], "start": start, "end": end}

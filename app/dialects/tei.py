@@ -48,11 +48,11 @@ class TEIBody(dialect.Body):
     raw_scores: bool | None = Field(
         None, description="raw scores of the model; false: scores from 0 to 1, as by default"
     )
-    truncate: bool = Field(True, description="accepted; long texts are always truncated")
+    truncate: bool = Field(True, description="else a text that is too long is an error")
 
     def task(self) -> Task:
         """See `dialect.Body.task`."""
-        return Task(self.query, self.texts)
+        return Task(self.query, self.texts, may_cut=self.truncate)
 
     def scale(self) -> Scale | None:
         """See `dialect.Body.scale`."""

@@ -72,10 +72,12 @@ class _TimedClient(AsyncReranker):
         documents: Sequence[str],
         top_n: int | None = None,
         instruction: str | None = None,
+        *,
+        split: bool = False,
     ) -> _TimedResults:
         """See `Reranker.rerank`."""
         start = time.perf_counter()
-        results = await super().rerank(query, documents, top_n, instruction)
+        results = await super().rerank(query, documents, top_n, instruction, split=split)
         timed = _TimedResults(results)
         timed.seconds = time.perf_counter() - start
         timed.total_tokens = results.total_tokens

@@ -16,7 +16,7 @@ export function drawNothing(fillIn) {
 
 /** Show the results of `answer` to a request for `documents`; `command` asks the same. */
 export function drawRanking(answer, documents, command) {
-  const { results, seconds, usage, model } = answer;
+  const { results, seconds, usage, model, truncated = [] } = answer;
   const [low, high] = model.score_range;
   const ranking = copyOf("ranking");
   const field = ranking.querySelector(".command");
@@ -27,7 +27,7 @@ export function drawRanking(answer, documents, command) {
   const ticks = [low, (low + high) / 2, high].map((value) => String(value).replace("-", "−"));
   ranking.querySelectorAll(".axis span").forEach((tick, i) => (tick.textContent = ticks[i]));
   const items = results.map((result, i) =>
-    item(result, i + 1, documents[result.index], model.score_range),
+    item(result, i + 1, documents[result.index], model.score_range, truncated.includes(result.index)),
   );
   ranking.querySelector("ol").append(...items);
   draw(words.summary(results.length, documents.length, seconds, usage.prompt_tokens), ranking);
@@ -51,19 +51,31 @@ function draw(summary, result, problem = "") {
   failure.replaceChildren(problem);
 }
 
-function item({ index, relevance_score: score }, rank, text, range) {
+function item({ index, relevance_score: score, passage }, rank, text, range, isCut) {
   const copy = copyOf("result");
   const say = (selector, text) => (copy.querySelector(selector).textContent = text);
   say(".rank", rank);
   say(".origin", words.origin(index + 1));
   say(".value", score.toFixed(4).replace("-", "−"));
-  say(".text", text);
+  copy.querySelector(".text").replaceChildren(...marked(text, passage));
+  copy.querySelector(".cut").hidden = !isCut;
   const places = index + 1 - rank;
   const direction = places > 0 ? "up" : places < 0 ? "down" : "same";
   say(".movement", direction === "same" ? words.same : words[direction](Math.abs(places)));
   copy.querySelector(".movement").classList.add(direction);
   stretch(copy.querySelector(".bar"), score, range);
   return copy;
+}
+
+/** `text` with its `passage` highlighted, unless that is all of it. */
+function marked(text, passage) {
+  if (!passage || passage.text === text) return [text];
+  // The service counts characters where JavaScript counts halves of some.
+  const characters = [...text];
+  const part = (start, end) => characters.slice(start, end).join("");
+  const mark = document.createElement("mark");
+  mark.textContent = part(passage.start, passage.end);
+  return [part(0, passage.start), mark, part(passage.end)];
 }
 
 /** Let `bar` reach from 0 to `score` on its track, whose ends are `low`, at most 0, and `high`. */

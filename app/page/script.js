@@ -8,7 +8,7 @@ import { rerank } from "./service.js";
 import { preferredLanguage, speak, translate, words } from "./words.js";
 
 const form = document.querySelector("form");
-const { key, query, documents, topN, instruction } = form.elements;
+const { key, query, documents, topN, instruction, split } = form.elements;
 
 /** Draws what the page shows as its result; again when the language changes. */
 let drawOutcome = () => drawNothing(fillInExample);
@@ -52,6 +52,7 @@ async function requestBody() {
   const body = { query: query.value, documents: [...linesOf(documents.value), ...ofFiles] };
   if (topN.value) body.top_n = topN.valueAsNumber;
   if (instruction.value.trim()) body.instruction = instruction.value;
+  if (split.checked) Object.assign(body, { long_documents: "split", return_passages: true });
   return body;
 }
 

@@ -131,6 +131,15 @@ class JinaReranker:
         """See `RankingModel.max_tokens`."""
         return self._readout.max_tokens
 
+    def document_tokens(self, task: Task) -> int:
+        """See `RankingModel.document_tokens`."""
+        limit = task.max_document_tokens or self._limits.document_tokens
+        return min(limit, self._most_document_tokens)
+
+    async def count(self, texts: Sequence[str]) -> list[int]:
+        """See `RankingModel.count`."""
+        return await self._texts.count(texts)
+
     async def check(self) -> None:
         """See `RankingModel.check`."""
         await self._server.check_health()
@@ -149,9 +158,11 @@ class JinaReranker:
             empty = np.empty(0, np.float32)
             return Ranking(empty, vectors=empty.reshape(0, self._projector.output_size))
         arrived = time.perf_counter()
-        limit = task.max_document_tokens or self._limits.document_tokens
-        limit = min(limit, self._most_document_tokens)
+        limit = self.document_tokens(task)
         texts = await self._truncate(task.query, task.instruction or "", task.documents, limit)
+        query, _, *documents = texts
+        truncated = [i for i, document in enumerate(documents) if document.is_cut]
+        task.check_cut(query.is_cut, truncated)
         prompts = await self._prompts(texts)
         tokenized = time.perf_counter()
         readings = [
@@ -171,6 +182,8 @@ class JinaReranker:
                 model=read - tokenized - queue_for_slots,
                 projector=time.perf_counter() - read,
             ),
+            truncated=truncated,
+            query_truncated=query.is_cut,
         )
 
     async def _truncate(
