@@ -81,9 +81,7 @@ class Texts:
         short = [i for i, text in enumerate(texts) if len(text) <= _CALL]
         contents = await asyncio.to_thread(_normalized, [texts[i] for i in short])
         runs = await self._runs(contents)
-        read = {
-            i: (content, run) for i, content, run in zip(short, contents, runs, strict=True)
-        }
+        read = {i: (content, run) for i, content, run in zip(short, contents, runs, strict=True)}
         return [
             read[i] if i in read else await self._read_long(text, limits[i])
             for i, text in enumerate(texts)

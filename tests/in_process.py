@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,6 +24,14 @@ class Pointwise:
     waiting = 0
     slots = 1
     max_tokens = 4096
+
+    def document_tokens(self, task: Task) -> int:
+        """A token is a character here."""
+        return task.max_document_tokens or 1000
+
+    async def count(self, texts: Sequence[str]) -> list[int]:
+        """See `RankingModel.count`."""
+        return [len(text) for text in texts]
 
     async def check(self) -> None:
         """It is always well."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
-from models.families import CARDS
 from models.long_documents import LongDocuments
-from models.rerank import OnTurn, Ranking, Task, no_matter
+from models.passages import passages
+from models.rerank import Task
+from tests.in_process import Pointwise
 from toolkit.running import Service
 
 LONG = " ".join(f"soup {i} is at noon." for i in range(60))
@@ -106,41 +105,39 @@ def test_the_best_passage_is_ranked_like_a_document(service: Service, document: 
     )
 
 
-class Counting:
-    """A model that scores a text by its `x`, for a tokenizer that makes a token of each byte."""
-
-    card = CARDS["jina-reranker-v3"]
-    waiting, slots, max_tokens = 0, 1, 1000
-
-    def document_tokens(self, task: Task) -> int:
-        return 100
-
-    async def count(self, texts: Sequence[str]) -> list[int]:
-        return [len(text.encode()) for text in texts]
-
-    async def check(self) -> None: ...
-
-    async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
-        assert all(len(text) <= 100 for text in task.documents)
-        scores = np.array([text.count("x") for text in task.documents], np.float32)
-        return Ranking(scores, vectors=scores[:, None] * 2, logits=scores * 3)
-
-
 @pytest.mark.anyio
 async def test_the_best_passage_counts() -> None:
-    filler = "Nothing to see here, move on please. " * 9
-    documents = [filler + "Here x and xx. " + filler + "x.", "x" * 9, filler]
-    ranking = await LongDocuments(Counting(), True, 100).rank(Task("q", documents))
+    # It likes long texts.
+    model, short = Pointwise(), "Soup at noon, and tea. " * 3
+    long = f"{short}\n\nA meeting starts at two and goes on until three or so.\n\n{short}"
+    documents = ["x" * 9, long, short]
+    task = Task("q", documents, max_document_tokens=100)
+    ranking = await LongDocuments(model, True, 100).rank(task)
 
-    assert ranking.scores.tolist() == [3, 9, 0]
-    assert ranking.vectors is not None
-    assert ranking.vectors[:, 0].tolist() == [6, 18, 0]
-    assert ranking.logits is not None
-    assert ranking.logits.tolist() == [9, 27, 0]
+    found = await passages(long, 100, model.count, 100)
     assert ranking.passages is not None
-    best = ranking.passages[0]
-    assert "Here x and xx." in documents[0][best.start : best.stop]
+    assert ranking.passages[1] == max(found, key=len)
+    assert len(found) > 2
+    assert ranking.logits is not None
+    # What is not split is sent as it came.
+    assert ranking.logits.tolist() == [6, len(max(found, key=len)) - 3, len(short) - 3]
     assert list(ranking.truncated) == []
+
+
+def test_a_pointwise_model_scores_the_passage_as_alone(yes_no_service: Service) -> None:
+    options: dict[str, Any] = {"max_doc_length": 80, "return_passages": True}
+    split = answered(yes_no_service, documents=[LONG, SHORT], **options).json()
+    cut = answered(yes_no_service, documents=[LONG, SHORT], max_doc_length=80).json()
+
+    assert "truncated" not in split
+    assert cut["truncated"] == [0]
+    for result in split["results"]:
+        alone = answered(yes_no_service, documents=[result["passage"]["text"]])
+        assert result["relevance_score"] == pytest.approx(scores(alone)[0], abs=1e-4)
+    # The first passage takes part, so the best is not worse.
+    first = answered(yes_no_service, documents=[LONG], max_chunks_per_doc=1, **options)
+    best = max(r["relevance_score"] for r in split["results"] if r["index"] == 0)
+    assert best >= scores(first)[0] - 1e-4
 
 
 def test_too_many_passages_are_refused(service: Service) -> None:

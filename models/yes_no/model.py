@@ -49,6 +49,7 @@ class YesNoReranker:
         limits: Limits,
         slots: int,
         ending: TokenIds,
+        label_tokens: int,
     ) -> None:
         self.card = card
         self.slots = slots
@@ -57,6 +58,7 @@ class YesNoReranker:
         self._tokens = tokens
         self._limits = limits
         self._ending = ending
+        self._label_tokens = label_tokens
         self._texts = Texts(server, tokens.im_end)
 
     @classmethod
@@ -84,7 +86,8 @@ class YesNoReranker:
                 f"and {limits.document_tokens:,} for a document. Raise LLAMA_ARG_CTX_SIZE to at "
                 f"least {needed * slots} or lower RERANKER_MAX_DOCUMENT_TOKENS."
             )
-        return cls(card, server, readout, tokens, limits, slots, ending)
+        label = len(await server.tokenize([document_text("")])) + _SEAM_TOKENS
+        return cls(card, server, readout, tokens, limits, slots, ending, label)
 
     @property
     def waiting(self) -> int:
@@ -95,6 +98,15 @@ class YesNoReranker:
     def max_tokens(self) -> int:
         """See `RankingModel.max_tokens`."""
         return self._readout.max_tokens
+
+    def document_tokens(self, task: Task) -> int:
+        """See `RankingModel.document_tokens`; a few are left to the words before a document."""
+        limit = task.max_document_tokens or self._limits.document_tokens
+        return max(limit - self._label_tokens, 1)
+
+    async def count(self, texts: Sequence[str]) -> list[int]:
+        """See `RankingModel.count`."""
+        return await self._texts.count(texts)
 
     async def check(self) -> None:
         """See `RankingModel.check`."""
@@ -110,7 +122,8 @@ class YesNoReranker:
             empty = np.empty(0, np.float32)
             return Ranking(empty, logits=empty)
         arrived = time.perf_counter()
-        prompts = await self._prompts(task)
+        prompts, truncated, query_is_cut = await self._prompts(task)
+        task.check_cut(query_is_cut, truncated)
         tokenized = time.perf_counter()
         readings = await self._read(prompts, on_turn)
         logits = np.concatenate([reading.rows[:, 0] for reading in readings])
@@ -127,9 +140,12 @@ class YesNoReranker:
                 tokenize=tokenized - arrived,
                 model=max(spent - waited, 0.0),
             ),
+            truncated=truncated,
+            query_truncated=query_is_cut,
         )
 
-    async def _prompts(self, task: Task) -> list[TokenIds]:
+    async def _prompts(self, task: Task) -> tuple[list[TokenIds], list[int], bool]:
+        """A prompt for each document, the indices of those cut, and whether the query was."""
         query, instruction = await self._texts.cut(
             [task.query, task.instruction or INSTRUCTION],
             [self._limits.query_tokens, self._readout.max_tokens],
@@ -138,7 +154,10 @@ class YesNoReranker:
             before_document(self._tokens, query.content, instruction.content)
         )
         limit = task.max_document_tokens or self._limits.document_tokens
-        documents = await self._texts.heads([document_text(d) for d in task.documents], limit)
+        texts = [document_text(document) for document in task.documents]
+        heads = await self._texts.heads(texts, limit + 1)
+        truncated = [i for i, head in enumerate(heads) if len(head) > limit]
+        documents = [head[:limit] for head in heads]
         room = self._readout.max_tokens - len(beginning) - len(self._ending)
         for i, document in enumerate(documents):
             if len(document) > room:
@@ -146,7 +165,8 @@ class YesNoReranker:
                     f"document {i} needs {len(document):,} tokens and {max(room, 0):,} are left "
                     "beside the query and the instruction"
                 )
-        return [np.concatenate([beginning, document, self._ending]) for document in documents]
+        prompts = [np.concatenate([beginning, document, self._ending]) for document in documents]
+        return prompts, truncated, query.is_cut
 
     async def _read(self, prompts: Sequence[TokenIds], on_turn: OnTurn) -> list[Reading]:
         """Read the answer at the end of each prompt, as many at once as there are slots."""
