@@ -99,7 +99,9 @@ def _best(ranking: Ranking, found: Sequence[_Passage], truncated: Sequence[int])
     """The ranking of documents by their best passages, out of the passages' ranking."""
     documents = np.array([passage.document for passage in found])
     # By document, then best first, then in order: the first of each document counts.
-    order = np.lexsort((-ranking.scores, documents))
+    # Probabilities near 1 are the same where their logits are not.
+    measure = ranking.scores if ranking.logits is None else ranking.logits
+    order = np.lexsort((-measure, documents))
     _, first = np.unique(documents[order], return_index=True)
     best: NDArray[np.int64] = order[first]
     cut = {found[i].document for i in ranking.truncated} | set(truncated)
