@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -93,3 +94,16 @@ def test_golden_scores_can_tell_parts_and_rankings_apart() -> None:
     assert long > 10 * TOLERANCE
     spreads = [max(logits) - min(logits) for logits in GOLDEN[IN_PARTS].values()]
     assert sum(spread > 0.2 for spread in spreads) >= 6
+
+
+def test_what_is_cut_is_told_and_passages_score_as_alone(pairs: Service) -> None:
+    body: dict[str, Any] = {"query": "soup?", "documents": ["noon. " * 40, "two"]}
+    cut = pairs.rerank(**body, max_doc_length=20).json()
+    split = pairs.rerank(**body, max_doc_length=20, return_passages=True).json()
+
+    assert cut["truncated"] == [0]
+    assert "truncated" not in split
+    for result in split["results"]:
+        alone = pairs.rerank(query="soup?", documents=[result["passage"]["text"]]).json()
+        score = alone["results"][0]["relevance_score"]
+        assert result["relevance_score"] == pytest.approx(score, abs=1e-4)

@@ -56,6 +56,15 @@ class CrossEncoder:
         """See `RankingModel.max_tokens`."""
         return self._pairs.most_tokens
 
+    def document_tokens(self, task: Task) -> int:
+        """See `RankingModel.document_tokens`; what fits beside the longest query."""
+        room = self._pairs.room(np.empty(self._pairs.most_query_tokens, np.int64))
+        return min(task.max_document_tokens or room, room)
+
+    async def count(self, texts: Sequence[str]) -> list[int]:
+        """See `RankingModel.count`."""
+        return [len(ids) for ids in await self._tokenizer.ids(texts)]
+
     async def check(self) -> None:
         """See `RankingModel.check`."""
         await self._server.check_health()
@@ -70,11 +79,12 @@ class CrossEncoder:
             empty = np.empty(0, np.float32)
             return Ranking(empty, logits=empty)
         arrived = time.perf_counter()
-        (query,) = await self._tokenizer.ids([task.query], self._pairs.most_query_tokens)
+        (query,), cut_query = await self._cut([task.query], self._pairs.most_query_tokens)
         most = None if self._pairs.reads_all else self._pairs.room(query)
         if task.max_document_tokens:
             most = min(most or task.max_document_tokens, task.max_document_tokens)
-        documents = await self._tokenizer.ids(task.documents, most)
+        documents, truncated = await self._cut(task.documents, most)
+        task.check_cut(bool(cut_query), truncated)
         tokenized = time.perf_counter()
         work = _Work(self._readout, self._classifier, len(documents), on_turn)
         await work.do(self._prompts(query, documents))
@@ -88,7 +98,18 @@ class CrossEncoder:
                 model=done - work.began,
             ),
             logits=work.logits,
+            truncated=truncated,
+            query_truncated=bool(cut_query),
         )
+
+    async def _cut(
+        self, texts: Sequence[str], most: int | None
+    ) -> tuple[list[TokenIds], list[int]]:
+        """Token ids of each text, of one with more than `most` its first, and who has more."""
+        if most is None:
+            return await self._tokenizer.ids(texts), []
+        ids = await self._tokenizer.ids(texts, most + 1)
+        return [each[:most] for each in ids], [i for i, e in enumerate(ids) if len(e) > most]
 
     def _prompts(
         self, query: TokenIds, documents: Sequence[TokenIds]
