@@ -11,7 +11,7 @@ from models.llama.client import LlamaServer
 from models.llama.fingerprint import Fingerprint
 from models.llama.gguf import GGUFHeader
 from models.llama.head import HEAD_KEY, Head
-from models.llama.readout.base import Readout
+from models.llama.readout.base import SerialReadout
 from models.llama.readout.embedding import EmbeddingReadout
 from models.llama.readout.prefix import PrefixReadout
 from models.llama.shape import Shape, reading
@@ -85,7 +85,7 @@ async def open(card: Card, wishes: Wishes) -> AsyncIterator[RankingModel]:
         yield await YesNoReranker.connect(card, server, readout, tokens, limits)
 
 
-async def _readout(wishes: Wishes, server: LlamaServer, tokens: SpecialTokens) -> Readout:
+async def _readout(wishes: Wishes, server: LlamaServer, tokens: SpecialTokens) -> SerialReadout:
     """The readout wished for, or `embedding` where the GGUF has no head."""
     if wishes.gguf is None:
         raise ConfigurationError(

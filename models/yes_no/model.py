@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from models.llama.client import LlamaServer, TokenIds
-from models.llama.readout.base import OnTurn, Reading, Readout, no_matter
+from models.llama.readout.base import OnTurn, Reading, SerialReadout, no_matter
 from models.rerank import (
     Card,
     ConfigurationError,
@@ -33,6 +33,8 @@ from models.yes_no.prompt import (
 
 # A text can take a few tokens more inside the prompt than alone, where BPE merges differ.
 _SEAM_TOKENS = 4
+# Prompts of so many tokens are read before other requests have their turn.
+_TURN_TOKENS = 4096
 # For who only asks whether it works.
 _CHECK_SECONDS = 4.0
 
@@ -44,7 +46,7 @@ class YesNoReranker:
         self,
         card: Card,
         server: LlamaServer,
-        readout: Readout,
+        readout: SerialReadout,
         tokens: SpecialTokens,
         limits: Limits,
         slots: int,
@@ -66,7 +68,7 @@ class YesNoReranker:
         cls,
         card: Card,
         server: LlamaServer,
-        readout: Readout,
+        readout: SerialReadout,
         tokens: SpecialTokens,
         limits: Limits,
     ) -> YesNoReranker:
@@ -170,12 +172,25 @@ class YesNoReranker:
 
     async def _read(self, prompts: Sequence[TokenIds], on_turn: OnTurn) -> list[Reading]:
         """Read the answer at the end of each prompt, as many at once as there are slots."""
-        readings: dict[int, Reading] = {}
-        left = iter(enumerate(prompts))
+        readings: dict[int, list[Reading]] = {}
+        left = iter(self._turns(prompts))
 
         async def work() -> None:
-            for i, prompt in left:
-                readings[i] = await self._readout.read(prompt, [len(prompt) - 1], on_turn)
+            for turn in left:
+                readings[turn.start] = await self._readout.read_ends(
+                    prompts[turn.start : turn.stop], on_turn
+                )
 
         await together(work() for _ in range(min(self.slots, len(prompts))))
-        return [readings[i] for i in range(len(prompts))]
+        return [reading for start in sorted(readings) for reading in readings[start]]
+
+    def _turns(self, prompts: Sequence[TokenIds]) -> Iterator[range]:
+        """Documents that are read in a row, so that a slot keeps what they share meanwhile."""
+        most = -(-len(prompts) // self.slots)
+        start = tokens = 0
+        for i, prompt in enumerate(prompts):
+            if i > start and (i - start == most or tokens + len(prompt) > _TURN_TOKENS):
+                yield range(start, i)
+                start, tokens = i, 0
+            tokens += len(prompt)
+        yield range(start, len(prompts))

@@ -57,3 +57,12 @@ class Readout(Protocol):
         `ids` are at most `max_tokens`, and start as every prompt does. Raises `LlamaServerError`
         if they cannot be had whole.
         """
+
+
+class SerialReadout(Readout, Protocol):
+    """A readout that reads prompts which begin alike in a row."""
+
+    async def read_ends(
+        self, prompts: Sequence[TokenIds], on_turn: OnTurn = no_matter
+    ) -> list[Reading]:
+        """The row at the end of each prompt, one after the other through one slot; see `read`."""

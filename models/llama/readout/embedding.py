@@ -89,6 +89,12 @@ class EmbeddingReadout:
         rows = states if self._matrix is None else states @ self._matrix.T
         return Reading(rows, queue_seconds=queue_seconds)
 
+    async def read_ends(
+        self, prompts: Sequence[TokenIds], on_turn: OnTurn = no_matter
+    ) -> list[Reading]:
+        """See `SerialReadout.read_ends`."""
+        return [await self.read(ids, [len(ids) - 1], on_turn) for ids in prompts]
+
     async def _states(self, ids: TokenIds, positions: Sequence[int]) -> Rows:
         """States at `positions`, float32 [positions, hidden], believed for what stands before."""
         mark = len(self._fingerprint.ids) - 1

@@ -29,6 +29,10 @@ _NOT_OURS = (
 )
 
 
+# A prompt, and the positions of it that are read.
+_Prompt = tuple[TokenIds, Sequence[int]]
+
+
 class Restarted(LlamaServerUnavailable):
     """What was read may be from another start of llama-server, or from other weights."""
 
@@ -112,33 +116,46 @@ class PrefixReadout:
         self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
     ) -> Reading:
         """See `Readout.read`."""
+        (reading,) = await self._read([(ids, positions)], on_turn)
+        return reading
+
+    async def read_ends(
+        self, prompts: Sequence[TokenIds], on_turn: OnTurn = no_matter
+    ) -> list[Reading]:
+        """See `SerialReadout.read_ends`."""
+        return await self._read([(ids, [len(ids) - 1]) for ids in prompts], on_turn)
+
+    async def _read(self, prompts: Sequence[_Prompt], on_turn: OnTurn) -> list[Reading]:
         start = time.perf_counter()
         try:
-            return await self._read(ids, positions, start, on_turn)
+            return await self._read_through_slot(prompts, start, on_turn)
         except Restarted:
             # Of an outside llama-server others may use the slots too, and go on to.
-            return await self._read(ids, positions, start, on_turn, doubt_cache=False)
+            return await self._read_through_slot(prompts, start, on_turn, doubt_cache=False)
 
-    async def _read(
+    async def _read_through_slot(
         self,
-        ids: TokenIds,
-        positions: Sequence[int],
+        prompts: Sequence[_Prompt],
         start: float,
         on_turn: OnTurn,
         doubt_cache: bool = True,
-    ) -> Reading:
+    ) -> list[Reading]:
         run = await self._runs.get()
+        readings, any_lost = [], False
         with self._doubting(run):
-            async with run.slots.lease(ids) as slot:
+            async with run.slots.lease(prompts[0][0]) as slot:
                 queue_seconds = time.perf_counter() - start
                 self._check_current(run)
                 on_turn()
-                computed, lost = await self._fill(slot, ids, positions)
-                if lost and run.name is None and doubt_cache:
+                for ids, positions in prompts:
+                    computed, lost = await self._fill(slot, ids, positions)
+                    rows = np.stack([slot.rows[position] for position in positions])
+                    readings.append(Reading(rows, max(len(ids) - computed, 0), queue_seconds))
+                    queue_seconds, any_lost = 0.0, any_lost or lost
+                if any_lost and run.name is None and doubt_cache:
                     raise Restarted("llama-server lost its cache")
-                await self._confirm(run, ask=lost)
-                rows = np.stack([slot.rows[position] for position in positions])
-        return Reading(rows, max(len(ids) - computed, 0), queue_seconds)
+                await self._confirm(run, ask=any_lost)
+        return readings
 
     async def _fill(self, slot: Slot, ids: TokenIds, positions: Sequence[int]) -> tuple[int, bool]:
         """Read the rows that `slot` does not have yet.
