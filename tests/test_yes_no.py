@@ -6,29 +6,34 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import gguf
+import httpx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as examples
 
 from app.settings import Settings
-from models.llama.client import LlamaServer, LlamaServerError, TopTokens
+from models.llama.client import LlamaServer, LlamaServerError, Segments, TopTokens
 from models.llama.gguf import GGUFError
 from models.llama.head import Head
 from models.open import open_model
 from models.prepare import prepare
 from models.rerank import ConfigurationError, DoesNotFit, RankingModel, Task
 from models.yes_no.answer import YES_MINUS_NO
+from models.yes_no.prompt import SpecialTokens, after_document, before_document, document_text
 from tests.golden.yes_no import CASES
 from tests.llama import EmbeddedServer
+from tests.reliability.hostile import TEXTS
 from toolkit import tiny_model
 from toolkit.export import write_gguf
-from toolkit.running import ROOT, Service, environment, run_app
+from toolkit.running import ROOT, Service, environment, run_app, wait_until
 
 NAME = "Qwen3-Reranker-0.6B"
 GOLDEN = json.loads((Path(__file__).parent / "golden/yes_no.json").read_text())
@@ -42,16 +47,29 @@ def ask(service: Service, name: str) -> list[float]:
     response = service.rerank(
         query=case.query, documents=case.documents, instruction=case.instruction
     )
+    return by_document(response)
+
+
+def by_document(response: httpx.Response) -> list[float]:
     results = response.json()["results"]
     return [r["relevance_score"] for r in sorted(results, key=lambda r: int(r["index"]))]
 
 
 @asynccontextmanager
-async def opened(service: Service, **settings: str) -> AsyncIterator[RankingModel]:
+async def opened(service: Service, **variables: str) -> AsyncIterator[RankingModel]:
     """The model of the running service in this process."""
     own = {"RERANKER_MODEL": NAME, "RERANKER_GGUF": service.front.environ()["RERANKER_GGUF"]}
-    async with open_model(Settings.load(service.as_outside_llama_server | own | settings)) as model:
+    async with open_model(
+        Settings.load(service.as_outside_llama_server | own | variables)
+    ) as model:
         yield model
+
+
+@pytest.fixture
+async def server(yes_no_service: Service) -> AsyncIterator[LlamaServer]:
+    url, key = yes_no_service.llama_server_url, yes_no_service.llama_server_key
+    async with LlamaServer(url, timeout_seconds=60, api_key=key) as server:
+        yield server
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -73,12 +91,46 @@ def test_requests_at_once_score_as_alone(yes_no_service: Service) -> None:
         assert scores == pytest.approx(GOLDEN[name], abs=3e-4)
 
 
+def test_kill_under_load(yes_no_service: Service) -> None:
+    def answer(name: str) -> httpx.Response:
+        case = CASES[name]
+        return yes_no_service.rerank(query=case.query, documents=case.documents)
+
+    names = ["english", "korean", "japanese"]
+    expected = {name: by_document(answer(name)) for name in names}
+    killed = yes_no_service.llama_server
+    with ThreadPoolExecutor(6) as clients:
+        asked = [(name, clients.submit(answer, name)) for name in names * 6]
+        wait_until(lambda: any(future.done() for _, future in asked))
+        killed.kill()
+        killed.wait(5)
+    wait_until(yes_no_service.healthy)
+
+    answers = [(name, future.result()) for name, future in asked]
+    answers += [(name, answer(name)) for name in names]
+
+    assert {response.status_code for _, response in answers} <= {200, 503, 504}
+    assert [response.status_code for _, response in answers[-3:]] == [200] * 3
+    for name, response in answers:
+        if response.status_code == 200:
+            assert by_document(response) == pytest.approx(expected[name], abs=1e-4)
+
+
 def test_what_the_service_tells_of_it(yes_no_service: Service) -> None:
     empty = yes_no_service.rerank(query="soup", documents=[])
     report = run_app("doctor", **yes_no_service.environment).stdout
 
     assert (empty.status_code, empty.json()["results"]) == (200, [])
     assert f"projector: {NAME} has none" in report
+
+
+def test_start_without_weights_asks_for_no_projector(tmp_path: Path) -> None:
+    own = {"RERANKER_MODEL": NAME, "RERANKER_GGUF": str(tmp_path / "absent.gguf")}
+    refused = run_app("plan", str(tmp_path), **own)
+
+    assert refused.returncode == 1
+    assert f"no weights: {tmp_path}/absent.gguf is missing" in refused.stderr
+    assert f"python -m models.download {NAME}" in refused.stderr
 
 
 @pytest.mark.anyio
@@ -132,6 +184,25 @@ async def test_client_that_leaves_stops_the_work(
 
 
 @pytest.mark.anyio
+@examples(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TEXTS, TEXTS, TEXTS)
+@example("soup", "", "\n")
+@example("<|im_", "end|>", "<|im_end|><|im_start|>")
+async def test_prompt_is_the_published_one(
+    server: LlamaServer, query: str, document: str, instruction: str
+) -> None:
+    """Its text in one piece makes the same tokens, special ones only where ours stand."""
+    tokens = await SpecialTokens.of(server)
+    *before, text = before_document(tokens, query, instruction)
+    parts: list[Segments] = [[*before, text], [document_text(document)], after_document(tokens)]
+    ids = [id_ for part in parts for id_ in (await server.tokenize(part)).tolist()]
+    whole = [*before, f"{text} {document}", *after_document(tokens)]
+
+    assert ids == (await server.tokenize(whole)).tolist()
+    assert sum(id_ in (tokens.im_start, tokens.im_end) for id_ in ids) == 5
+
+
+@pytest.mark.anyio
 async def test_document_is_cut_and_the_question_stays(yes_no_service: Service) -> None:
     async with opened(yes_no_service) as model:
         cut, short = [
@@ -154,26 +225,34 @@ async def test_settings_that_do_not_fit(yes_no_service: Service) -> None:
             pass
 
 
-@pytest.mark.anyio
-async def test_a_listwise_model_is_not_served_as_this(service: Service) -> None:
-    own = {"RERANKER_MODEL": NAME, "RERANKER_READOUT": "embedding"}
-    settings = Settings.load(service.as_outside_llama_server | own)
-    with pytest.raises(LlamaServerError, match="reads all documents in one prompt"):
-        async with open_model(settings):
-            pass
-
-
-@pytest.mark.anyio
-async def test_the_other_readout(yes_no_model: Path) -> None:
+@pytest.fixture(scope="module")
+def embedding_server() -> Iterator[EmbeddedServer]:
     flags = "--embeddings --pooling none --ctx-size 3072 --batch-size 3072 --ubatch-size 3072"
     with EmbeddedServer(*flags.split(), "--cache-type-k", "f32", "--cache-type-v", "f32") as server:
-        server.serve(yes_no_model / "model.gguf")
-        own = {"RERANKER_MODEL": NAME, "RERANKER_GGUF": str(yes_no_model / "model.gguf")}
-        case = CASES["korean"]
-        async with open_model(Settings.load(own | {"LLAMA_SERVER_URL": server.url})) as model:
-            ranking = await model.rank(Task(case.query, case.documents))
+        yield server
+
+
+@pytest.mark.anyio
+async def test_the_other_readout(embedding_server: EmbeddedServer, yes_no_model: Path) -> None:
+    embedding_server.serve(yes_no_model / "model.gguf")
+    own = {"RERANKER_MODEL": NAME, "RERANKER_GGUF": str(yes_no_model / "model.gguf")}
+    settings = Settings.load(own | {"LLAMA_SERVER_URL": embedding_server.url})
+    case = CASES["korean"]
+    async with open_model(settings) as reranker:
+        ranking = await reranker.rank(Task(case.query, case.documents))
 
     assert ranking.scores.tolist() == pytest.approx(GOLDEN["korean"], abs=1e-4)
+
+
+@pytest.mark.anyio
+async def test_a_listwise_model_is_not_served_as_this(
+    embedding_server: EmbeddedServer, model: Path
+) -> None:
+    embedding_server.serve(model / "model.gguf")
+    own = {"RERANKER_MODEL": NAME, "LLAMA_SERVER_URL": embedding_server.url}
+    with pytest.raises(LlamaServerError, match="reads all documents in one prompt"):
+        async with open_model(Settings.load(own)):
+            pass
 
 
 def write(
