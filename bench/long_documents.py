@@ -11,7 +11,9 @@ import contextlib
 import json
 import platform
 import random
+import shutil
 import statistics
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -38,13 +40,23 @@ def main() -> None:
     parser.add_argument("--small", type=int, default=20, help="small requests, alone and beside")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    with Service(_DEMO, RERANKER_TIMEOUT_SECONDS="3600") as service:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Service(_copy(Path(folder)), RERANKER_TIMEOUT_SECONDS="3600") as service,
+    ):
         found = list(_found(service, arguments.queries))
         beside = _beside(service, arguments.small)
     _show(found, beside)
     results = {"machine": platform.processor() or platform.machine(), "queries": arguments.queries}
     results |= {"first places": found, "beside a megabyte": beside}
     arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _copy(folder: Path) -> Path:
+    """The demo's weights where copies of them may be written."""
+    for name in ("model.gguf", "projector.safetensors"):
+        shutil.copy(_DEMO / name, folder)
+    return folder
 
 
 def _found(service: Service, queries: int) -> Iterator[dict[str, Any]]:

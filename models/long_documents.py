@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.passages import passages
+from models.passages import ending, passages
 from models.rerank import OnTurn, Ranking, RankingModel, Task, TooManyPassages, no_matter
 
 
@@ -56,13 +56,27 @@ class LongDocuments:
         Raises `TooManyPassages` as well.
         """
         split = self._split if task.split is None else task.split
-        if not split or not task.documents:
+        if not split:
+            return await self._rank_cut(task, on_turn)
+        if not task.documents:
             return await self._model.rank(task, on_turn)
         found, truncated = await self._passages(task)
         task.check_cut(False, truncated)
         texts = [_text(task.documents[p.document], p.characters) for p in found]
         ranking = await self._model.rank(replace(task, documents=texts), on_turn)
         return _best(ranking, found, truncated)
+
+    async def _rank_cut(self, task: Task, on_turn: OnTurn) -> Ranking:
+        """Have long documents cut, at the beginning to keep the end, else by the model."""
+        if not task.keep_end:
+            return await self._model.rank(task, on_turn)
+        tokens = self.document_tokens(task)
+        ends = [await ending(document, tokens, self.count) for document in task.documents]
+        truncated = [i for i, end in enumerate(ends) if end.start]
+        task.check_cut(False, truncated)
+        texts = [_text(document, end) for document, end in zip(task.documents, ends, strict=True)]
+        ranking = await self._model.rank(replace(task, documents=texts), on_turn)
+        return replace(ranking, truncated=sorted({*ranking.truncated, *truncated}))
 
     async def _passages(self, task: Task) -> tuple[list[_Passage], list[int]]:
         """The passages of all documents, and the indices of those that have more than allowed."""

@@ -56,6 +56,27 @@ async def passages(text: str, tokens: int, count: Count, most: int) -> list[rang
     return [passage for passage in trimmed if passage][: most + 1]
 
 
+async def ending(text: str, tokens: int, count: Count) -> range:
+    """The longest end of `text` of at most so many `tokens`, in characters."""
+    # A character has at most four bytes, so tokens.
+    fits, size = 0, max(tokens // 4, 1)
+    while size < len(text) and (await count([text[-size:]]))[0] <= tokens:
+        fits, size = size, 2 * size
+    size = min(size, len(text))
+    if (await count([text[-size:]]))[0] <= tokens:
+        return range(len(text))
+    while size - fits > 1:
+        middle = (fits + size) // 2
+        if (await count([text[-middle:]]))[0] <= tokens:
+            fits = middle
+        else:
+            size = middle
+    start = len(text) - fits
+    while _joins(text, start):
+        start += 1
+    return range(start, len(text))
+
+
 def _cuts(text: str, start: int, tokens: int) -> list[tuple[int, int, int]]:
     """Start, end and firmness of the pieces of a window of `text`."""
     longest = max(tokens // _PIECES_OF_A_PASSAGE, 1)

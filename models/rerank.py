@@ -84,8 +84,8 @@ class Task:
     """A query and documents to rank; these are cut to `max_document_tokens` if that is given.
 
     Where `split` is true, a document that would be cut is ranked by its best passage instead, of
-    its first `max_passages` if that is given; None leaves it to the settings. If not `may_cut`,
-    a text that is too long is an error.
+    its first `max_passages` if that is given; None leaves it to the settings. Else its end is left
+    away, or its beginning to `keep_end`. If not `may_cut`, a text that is too long is an error.
     """
 
     query: str
@@ -95,6 +95,7 @@ class Task:
     split: bool | None = None
     max_passages: int | None = None
     may_cut: bool = True
+    keep_end: bool = False
 
     def check_cut(self, query: bool, documents: Sequence[int]) -> None:
         """Raise `TooLong` if texts that are cut may not be: the query, and documents by index."""

@@ -70,6 +70,19 @@ def test_a_text_that_may_not_be_cut_is_refused(service: Service) -> None:
     assert "the query is longer" in query.json()["error"]
 
 
+@pytest.mark.parametrize("direction", ["left", "Left"])
+def test_the_end_may_be_kept(service: Service, direction: str) -> None:
+    texts = ["noon " * 3000 + "soup is served at two", SHORT]
+    kept = answered(service, "/rerank", texts=texts, truncation_direction=direction)
+    ends = answered(service, "/rerank", texts=[texts[0][-2049 * 5 :], SHORT])
+    cut = answered(service, "/rerank", texts=texts)
+
+    assert kept.headers["X-Truncated-Documents"] == "1"
+    scores_of = [{r["index"]: r["score"] for r in answer.json()} for answer in (kept, ends, cut)]
+    assert scores_of[0] == pytest.approx(scores_of[1], abs=0.01)
+    assert scores_of[0] != pytest.approx(scores_of[2], abs=1e-6)
+
+
 def test_a_split_document_has_the_score_of_its_best_passage(service: Service) -> None:
     options: dict[str, Any] = {"long_documents": "split", "max_doc_length": 60}
     split = answered(service, documents=[LONG, SHORT], return_passages=True, **options).json()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.passages import passages
+from models.passages import ending, passages
 
 FLAG, FAMILY = "🇰🇷", "👨‍👩‍👧‍👦"
 
@@ -93,3 +93,21 @@ def test_everything_is_in_a_passage(text: str, tokens: int) -> None:
     covered = {place for passage in found for place in passage}
     assert all(char.isspace() or place in covered for place, char in enumerate(text))
     assert [p.start for p in found] == sorted({p.start for p in found})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("text", "tokens", "expected"),
+    [
+        ("", 5, ""),
+        ("abc", 5, "abc"),
+        ("abcdefgh", 5, "defgh"),
+        ("한국어", 5, "어"),
+        ("xx" + FAMILY, 20, ""),
+        ("x" * 5000, 17, "x" * 17),
+        (FAMILY * 3, 26, FAMILY),
+    ],
+)
+async def test_the_end_of_a_text(text: str, tokens: int, expected: str) -> None:
+    found = await ending(text, tokens, bytes_of)
+    assert text[found.start : found.stop] == expected

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import Request
 from pydantic import ConfigDict, Field
@@ -50,9 +50,14 @@ class TEIBody(dialect.Body):
     )
     truncate: bool = Field(True, description="else a text that is too long is an error")
 
+    truncation_direction: Literal["left", "right", "Left", "Right"] = Field(
+        "right", description="the side of a long text that is left away"
+    )
+
     def task(self) -> Task:
         """See `dialect.Body.task`."""
-        return Task(self.query, self.texts, may_cut=self.truncate)
+        keep_end = self.truncation_direction.lower() == "left"
+        return Task(self.query, self.texts, may_cut=self.truncate, keep_end=keep_end)
 
     def scale(self) -> Scale | None:
         """See `dialect.Body.scale`."""
