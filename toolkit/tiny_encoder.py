@@ -53,7 +53,7 @@ class EncoderConfig:
     num_hidden_layers: int = 3
     num_attention_heads: int = 4
     intermediate_size: int = 128
-    max_position_embeddings: int = 1026
+    max_position_embeddings: int = 514
     type_vocab_size: int = 1
     layer_norm_eps: float = 1e-5
 
@@ -67,9 +67,15 @@ class TinyEncoder:
     tokenizer: Tokenizer
 
     def write(
-        self, path: Path, kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32
+        self,
+        path: Path,
+        kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
+        together: bool = False,
     ) -> None:
-        """Write a GGUF that llama-server loads; matrices are stored as `kind`."""
+        """Write a GGUF that llama-server loads; matrices are stored as `kind`.
+
+        Queries, keys and values are `together` in one, as jina-reranker-v2 has them.
+        """
         config = self.config
         writer = gguf.GGUFWriter(path, "bert")
         writer.add_block_count(config.num_hidden_layers)
@@ -81,14 +87,17 @@ class TinyEncoder:
         writer.add_causal_attention(False)
         writer.add_pooling_type(gguf.PoolingType.RANK)
         self._add_vocabulary(writer)
-        for name, tensor in self.tensors.items():
+        tensors = {_gguf_name(name): tensor for name, tensor in self.tensors.items()}
+        if together:
+            tensors = _together(tensors)
+        for name, tensor in tensors.items():
             # As llama.cpp wants them: what is added to is never quantized.
-            exact = tensor.ndim == 1 or "position" in name or "token_type" in name
+            exact = tensor.ndim == 1 or name.startswith(("position", "token_type"))
             stored = gguf.GGMLQuantizationType.F32 if exact else kind
-            if "position_embeddings" in name:
+            if name.startswith("position"):
                 tensor = tensor[2:]
             data = gguf.quants.quantize(np.ascontiguousarray(tensor), stored)
-            writer.add_tensor(_gguf_name(name), data, raw_dtype=stored)
+            writer.add_tensor(name, data, raw_dtype=stored)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -185,6 +194,19 @@ def _tensors(config: EncoderConfig, vocabulary: int, random: np.random.Generator
     linear("classifier.dense", hidden, hidden)
     linear("classifier.out_proj", 1, hidden, 3.0)
     return tensors
+
+
+def _together(tensors: Tensors) -> Tensors:
+    """Each layer's `attn_q`, `attn_k` and `attn_v` below each other in one `attn_qkv`."""
+    joined: Tensors = {}
+    for name, tensor in tensors.items():
+        part = name.rpartition("attn_")[2]
+        if part.startswith("q."):
+            parts = [tensors[name.replace("attn_q", f"attn_{letter}")] for letter in "qkv"]
+            joined[name.replace("attn_q", "attn_qkv")] = np.concatenate(parts)
+        elif not part.startswith(("k.", "v.")):
+            joined[name] = tensor
+    return joined
 
 
 def _gguf_name(name: str) -> str:

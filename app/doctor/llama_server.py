@@ -13,16 +13,15 @@ from collections.abc import Iterator, Sequence
 from app.doctor.finding import Finding, ok, problem
 from app.doctor.plan import Plan
 from models.facts import EMBEDDED
+from models.plan import shape_of
 
 _SECONDS = 60
 _FLAGS = (
     *("--api-key", "--model", "--host", "--port"),
     *("--ctx-size", "--parallel", "--flash-attn", "--verbosity"),
 )
-_READOUT_FLAGS = {
-    "prefix": ("--cache-ram",),
-    "embedding": ("--embeddings", "--pooling", "--batch-size", "--ubatch-size"),
-}
+_POOLING_FLAGS = ("--embeddings", "--pooling", "--batch-size", "--ubatch-size")
+_CACHE_FLAGS = ("--cache-ram",)
 
 
 class CommandError(Exception):
@@ -49,7 +48,8 @@ def check_llama_server(plan: Plan) -> Finding:
             "install it again, or set LLAMA_SERVER_BIN to another one",
         )
     version = _version(plan.llama_server)
-    flags = (*_FLAGS, *_READOUT_FLAGS[plan.settings.readout])
+    pools = "LLAMA_ARG_POOLING" in shape_of(plan.settings, None, on_gpu=False).forced
+    flags = (*_FLAGS, *(_POOLING_FLAGS if pools else _CACHE_FLAGS))
     unknown = ", ".join(flag for flag in flags if not re.search(rf"{flag}\b", known))
     if unknown:
         return problem(subject, f"{version} does not know {unknown}", "install a newer llama.cpp")
