@@ -88,6 +88,7 @@ bench: $(VENV)-torch/.done
 # The reference scores.
 golden: $(VENV)-torch/.done
 	$(VENV)-torch/bin/python -m tests.golden.make
+	$(VENV)-torch/bin/python -m tests.golden.make_pairs
 
 # The demo model, from scratch: weights/demo.
 train: $(VENV)-torch/.done

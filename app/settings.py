@@ -173,7 +173,12 @@ class Settings:
     ] = 32 * 2**20
     max_query_tokens: Annotated[int, Rule(values.whole(1), "a longer query is cut")] = 512
     max_document_tokens: Annotated[
-        int, Rule(values.whole(1), "longer documents are cut, or split into passages")
+        int,
+        Rule(
+            values.whole(1),
+            "longer documents are cut, or split into passages; of cross-encoders see "
+            "`RERANKER_MAX_LENGTH`",
+        ),
     ] = 2048
     long_documents: Annotated[
         str,
@@ -263,7 +268,8 @@ class Settings:
         Rule(
             values.url,
             "use this llama-server and start none: one with `--embeddings --pooling none`, or one "
-            "that serves a prepared GGUF named in `RERANKER_GGUF`",
+            "that serves a prepared GGUF named in `RERANKER_GGUF`; of a cross-encoder, one with "
+            "`--embeddings --pooling cls` that serves the GGUF named there",
         ),
     ] = None
     llama_server_api_key: Annotated[
