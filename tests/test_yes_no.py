@@ -27,6 +27,7 @@ from models.open import open_model
 from models.prepare import prepare
 from models.rerank import ConfigurationError, DoesNotFit, RankingModel, Task
 from models.yes_no.answer import YES_MINUS_NO
+from models.yes_no.model import turns
 from models.yes_no.prompt import SpecialTokens, after_document, before_document, document_text
 from tests.golden.yes_no import CASES
 from tests.llama import EmbeddedServer
@@ -225,6 +226,23 @@ async def test_settings_that_do_not_fit(yes_no_service: Service) -> None:
             pass
 
 
+@pytest.mark.parametrize(
+    ("lengths", "slots", "expected"),
+    [
+        ([300], 2, [1]),
+        ([300] * 10, 1, [10]),
+        ([300] * 10, 4, [3, 3, 3, 1]),
+        ([300] * 30, 1, [13, 13, 4]),
+        ([9000, 9000, 100], 1, [1, 1, 1]),
+    ],
+)
+def test_turns(lengths: list[int], slots: int, expected: list[int]) -> None:
+    found = turns(lengths, slots)
+
+    assert [i for turn in found for i in turn] == [*range(len(lengths))]
+    assert [len(turn) for turn in found] == expected
+
+
 @pytest.fixture(scope="module")
 def embedding_server() -> Iterator[EmbeddedServer]:
     flags = "--embeddings --pooling none --ctx-size 3072 --batch-size 3072 --ubatch-size 3072"
@@ -306,6 +324,26 @@ def test_row_out_of_a_head_of_its_own(tmp_path: Path) -> None:
     np.testing.assert_array_equal(row, expected)
     assert head is not None
     np.testing.assert_allclose(head.matrix, [expected], rtol=1e-5)
+
+
+@pytest.mark.anyio
+async def test_every_kind_of_gguf_scores_the_same(tmp_path: Path) -> None:
+    """With a classifier and marked for ranking, or a head of its own, as a tied one."""
+    embeddings = tiny_model.make_yes_no().tensors[EMBEDDINGS]
+    labelled = {"score.weight": embeddings[[word("yes"), word("no")]]}
+    case = CASES["korean"]
+    own = {"RERANKER_MODEL": NAME, "RERANKER_MAX_DOCUMENT_TOKENS": "100"}
+    with EmbeddedServer() as server:
+        for changes, labels in ((labelled, ["yes", "no"]), ({HEAD: embeddings}, [])):
+            path = tmp_path / "prepared.gguf"
+            path.unlink(missing_ok=True)
+            prepare(write(tmp_path, changes, labels), path, "F32", view=YES_MINUS_NO)
+            server.serve(path)
+            there = {"LLAMA_SERVER_URL": server.url, "RERANKER_GGUF": str(path)}
+            async with open_model(Settings.load(own | there)) as reranker:
+                ranking = await reranker.rank(Task(case.query, case.documents))
+
+            assert ranking.scores.tolist() == pytest.approx(GOLDEN["korean"], abs=3e-4)
 
 
 @pytest.mark.parametrize("labels", [["yes", "no"], ["no", "yes"]])

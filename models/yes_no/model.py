@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -173,7 +173,7 @@ class YesNoReranker:
     async def _read(self, prompts: Sequence[TokenIds], on_turn: OnTurn) -> list[Reading]:
         """Read the answer at the end of each prompt, as many at once as there are slots."""
         readings: dict[int, list[Reading]] = {}
-        left = iter(self._turns(prompts))
+        left = iter(turns([len(prompt) for prompt in prompts], self.slots))
 
         async def work() -> None:
             for turn in left:
@@ -184,13 +184,18 @@ class YesNoReranker:
         await together(work() for _ in range(min(self.slots, len(prompts))))
         return [reading for start in sorted(readings) for reading in readings[start]]
 
-    def _turns(self, prompts: Sequence[TokenIds]) -> Iterator[range]:
-        """Documents that are read in a row, so that a slot keeps what they share meanwhile."""
-        most = -(-len(prompts) // self.slots)
-        start = tokens = 0
-        for i, prompt in enumerate(prompts):
-            if i > start and (i - start == most or tokens + len(prompt) > _TURN_TOKENS):
-                yield range(start, i)
-                start, tokens = i, 0
-            tokens += len(prompt)
-        yield range(start, len(prompts))
+
+def turns(lengths: Sequence[int], slots: int) -> list[range]:
+    """Which prompts of `lengths` tokens a slot reads in a row, keeping what they share meanwhile.
+
+    A turn ends where others that wait have waited long enough, or where `slots` share the work.
+    """
+    most = -(-len(lengths) // slots)
+    found: list[range] = []
+    start = tokens = 0
+    for i, length in enumerate(lengths):
+        if i > start and (i - start == most or tokens + length > _TURN_TOKENS):
+            found.append(range(start, i))
+            start, tokens = i, 0
+        tokens += length
+    return [*found, range(start, len(lengths))]
