@@ -54,7 +54,7 @@ async def info(service: ServiceDependency) -> Info:
         score=score,
         score_range=score_range,
         max_concurrent_requests=service.admission.max_requests,
-        max_input_length=settings.max_document_tokens,
+        max_input_length=min(settings.max_document_tokens, service.model.max_tokens),
         max_batch_tokens=service.model.max_tokens,
         max_client_batch_size=settings.max_documents,
         version=VERSION,

@@ -158,6 +158,7 @@ def test_the_guide_for_jina_reranker_v2(pairs: Service) -> None:
     first, second = (result["relevance_score"] for result in answer["results"])
     assert 1 > first > second > 0
     assert pairs.rerank(query="soup", documents=[]).json()["results"] == []
+    assert httpx.get(f"{pairs.url}/info").json()["max_input_length"] == 512
 
 
 def test_raw_scores_are_logits(pairs: Service) -> None:

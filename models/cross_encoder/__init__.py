@@ -45,8 +45,9 @@ _READS_ALL = {_JINA_V2}
 
 # SentencePiece's, as llama.cpp names it; the vocabulary of XLM-RoBERTa is one.
 _TOKENIZER = "t5"
-# What llama-server is recognised by.
+# What llama-server is recognised by, and tokens of each: no pair can be set to be shorter.
 _KNOWN_PAIR = ("What is a panda?", "The giant panda is a bear species endemic to China.")
+_KNOWN_TOKENS = 12
 
 
 def contradicts(header: GGUFHeader) -> str | None:
@@ -92,7 +93,7 @@ async def open(card: Card, wishes: Wishes) -> AsyncIterator[RankingModel]:
     async with LlamaServer(url, wishes.timeout_seconds, key) as server:
         marks = await Marks.of(server)
         tokenizer = Tokenizer(server, marks.end)
-        known = marks.pair(*await tokenizer.ids(_KNOWN_PAIR))
+        known = marks.pair(*await tokenizer.ids(_KNOWN_PAIR, _KNOWN_TOKENS))
         fingerprint = await Fingerprint.computed(known, wishes.gguf, bert.first_state)
         readout = await PooledReadout.connect(server, fingerprint)
         most = min(wishes.max_length or readout.max_tokens, readout.max_tokens)

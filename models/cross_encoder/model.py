@@ -58,7 +58,7 @@ class CrossEncoder:
 
     def document_tokens(self, task: Task) -> int:
         """See `RankingModel.document_tokens`; what fits beside the longest query."""
-        room = self._pairs.room(np.empty(self._pairs.most_query_tokens, np.int64))
+        room = self._pairs.room(self._pairs.most_query_tokens)
         return min(task.max_document_tokens or room, room)
 
     async def count(self, texts: Sequence[str]) -> list[int]:
@@ -80,7 +80,7 @@ class CrossEncoder:
             return Ranking(empty, logits=empty)
         arrived = time.perf_counter()
         (query,), cut_query = await self._cut([task.query], self._pairs.most_query_tokens)
-        most = None if self._pairs.reads_all else self._pairs.room(query)
+        most = None if self._pairs.reads_all else self._pairs.room(len(query))
         if task.max_document_tokens:
             most = min(most or task.max_document_tokens, task.max_document_tokens)
         documents, truncated = await self._cut(task.documents, most)

@@ -59,13 +59,13 @@ class Pairs:
         """What a query is cut to: it takes no more than half a prompt, with two of the marks."""
         return min(self.query_tokens, self.most_tokens // 2 - Marks.COUNT // 2)
 
-    def room(self, query: TokenIds) -> int:
-        """Tokens of a document that fit beside the query."""
-        return self.most_tokens - len(query) - Marks.COUNT
+    def room(self, query_tokens: int) -> int:
+        """Tokens of a document that fit beside a query of so many."""
+        return self.most_tokens - query_tokens - Marks.COUNT
 
     def of(self, query: TokenIds, document: TokenIds) -> Iterator[TokenIds]:
         """The prompts that read the document."""
-        room = self.room(query)
+        room = self.room(len(query))
         starts = _starts(len(document), room) if self.reads_all else [0]
         for start in starts:
             yield self.marks.pair(query, document[start : start + room])

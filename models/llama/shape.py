@@ -79,7 +79,8 @@ def pooling(wishes: Wishes, trained: int | None, on_gpu: bool) -> Shape:
     context = _context(wishes, trained) or slots * longest
     # Without a cache of keys and values less context saves nothing.
     forced = {"LLAMA_ARG_EMBEDDINGS": "1", "LLAMA_ARG_POOLING": "cls"}
-    return Shape(slots, context, context, longest, True, _batch(longest), forced)
+    defaults = {"LLAMA_ARG_CACHE_RAM": "0", **_batch(longest)}
+    return Shape(slots, context, context, longest, True, defaults, forced)
 
 
 def _context(wishes: Wishes, trained: int | None) -> int | None:
