@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from models import readiness
 from models.cross_encoder.classifier import Classifier
 from models.cross_encoder.pairs import Pairs
 from models.cross_encoder.tokenizer import Tokenizer
 from models.llama.client import LlamaServer, TokenIds
 from models.llama.readout.base import OnTurn, no_matter
 from models.llama.readout.pooled import PooledReadout
-from models.rerank import Card, Ranking, Task, Timings, Unavailable
+from models.rerank import Card, Ranking, Task, Timings
 from models.sigmoid import sigmoid
 from models.together import together
-
-# For who only asks whether it works.
-_CHECK_SECONDS = 4.0
 
 
 class CrossEncoder:
@@ -67,11 +64,7 @@ class CrossEncoder:
 
     async def check(self) -> None:
         """See `RankingModel.check`."""
-        await self._server.check_health()
-        try:
-            await asyncio.wait_for(self._readout.check(), _CHECK_SECONDS)
-        except (TimeoutError, asyncio.TimeoutError) as error:
-            raise Unavailable("llama-server does not answer") from error
+        await readiness.check(self._server, self._readout)
 
     async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
         """See `RankingModel.rank`; no instruction is read, since these models know none."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from models.jina.model import JinaReranker
 from models.jina.projector import Projector
 from models.jina.prompt import SpecialTokens, opening
+from models.llama import qwen3
 from models.llama.client import LlamaServer
 from models.llama.fingerprint import Fingerprint
 from models.llama.gguf import GGUFHeader
@@ -41,11 +42,9 @@ CARDS: Sequence[Card] = (
 
 def contradicts(header: GGUFHeader) -> str | None:
     """Why a GGUF with this header is none of this family; None if it may be one."""
-    architecture = header.metadata.get("general.architecture")
-    if architecture != "qwen3":
-        return f"its architecture is {architecture!r}, not qwen3"
-    if header.metadata.get("qwen3.attention.sliding_window"):
-        return "its layers attend through a sliding window, which llama.cpp's qwen3 ignores"
+    reason = qwen3.contradicts(header)
+    if reason:
+        return reason
     rows = sorted(name for name in header.tensors if name.startswith("cls."))
     if rows:
         return f"it holds {rows[0]}, the head of a classifier"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models import readiness
 from models.jina.blocks import plan_blocks
 from models.jina.projector import Projector, cosine
 from models.jina.prompt import SpecialTokens, opening, prompt_segments
@@ -22,15 +23,12 @@ from models.rerank import (
     Ranking,
     Task,
     Timings,
-    Unavailable,
     Vectors,
 )
 from models.texts import Text, Texts, positions
 
 # A text can take a few tokens more inside the prompt than alone, where BPE merges differ.
 _SEAM_TOKENS = 4
-# For who only asks whether it works.
-_CHECK_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -142,11 +140,7 @@ class JinaReranker:
 
     async def check(self) -> None:
         """See `RankingModel.check`."""
-        await self._server.check_health()
-        try:
-            await asyncio.wait_for(self._readout.check(), _CHECK_SECONDS)
-        except (TimeoutError, asyncio.TimeoutError) as error:
-            raise Unavailable("llama-server does not answer") from error
+        await readiness.check(self._server, self._readout)
 
     async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
         """See `RankingModel.rank`.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.llama.client import TokenIds
+from models.llama.gguf import GGUFHeader
 from models.llama.tensors import Floats, NotInVocabulary, Tensors, Unknown
 
 _LAYER_TENSORS = (
@@ -16,6 +17,16 @@ _LAYER_TENSORS = (
 )
 
 _HEADS = {"output", "cls.output"}
+
+
+def contradicts(header: GGUFHeader) -> str | None:
+    """Why llama.cpp's qwen3 would not compute the model of this header; None if it may."""
+    architecture = header.metadata.get("general.architecture")
+    if architecture != "qwen3":
+        return f"its architecture is {architecture!r}, not qwen3"
+    if header.metadata.get("qwen3.attention.sliding_window"):
+        return "its layers attend through a sliding window, which llama.cpp's qwen3 ignores"
+    return None
 
 
 def hidden_states(path: Path, ids: TokenIds) -> Floats:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 
 import numpy as np
 
+from models import readiness
 from models.llama.client import LlamaServer, TokenIds
 from models.llama.readout.base import OnTurn, Reading, SerialReadout, no_matter
 from models.rerank import (
@@ -18,7 +18,6 @@ from models.rerank import (
     Ranking,
     Task,
     Timings,
-    Unavailable,
 )
 from models.sigmoid import sigmoid
 from models.texts import Texts
@@ -35,8 +34,6 @@ from models.yes_no.prompt import (
 _SEAM_TOKENS = 4
 # Prompts of so many tokens are read before other requests have their turn.
 _TURN_TOKENS = 4096
-# For who only asks whether it works.
-_CHECK_SECONDS = 4.0
 
 
 class YesNoReranker:
@@ -112,11 +109,7 @@ class YesNoReranker:
 
     async def check(self) -> None:
         """See `RankingModel.check`."""
-        await self._server.check_health()
-        try:
-            await asyncio.wait_for(self._readout.check(), _CHECK_SECONDS)
-        except (TimeoutError, asyncio.TimeoutError) as error:
-            raise Unavailable("llama-server does not answer") from error
+        await readiness.check(self._server, self._readout)
 
     async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
         """See `RankingModel.rank`. A document is cut, the end of the prompt is kept."""
