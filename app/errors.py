@@ -107,7 +107,8 @@ def add_error_handlers(app: FastAPI) -> None:
                 return Response(status_code=204, headers=headers)
         detail = error.detail
         if detail == HTTPStatus(error.status_code).phrase:
-            detail = f"{request.method} {request.scope['path']} is not served; /docs lists what is"
+            path = request.scope["path"]
+            detail = f"{request.method} {path} is not served; {_advice(request, path)}"
         return JSONResponse({"detail": detail}, error.status_code, headers)
 
     @app.exception_handler(ModelError)
@@ -118,6 +119,14 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"detail": _UNEXPECTED}, 500)
+
+
+def _advice(request: Request, path: str) -> str:
+    described = request.app.openapi()["paths"]
+    meant = max((served for served in described if path.endswith(served)), key=len, default="")
+    if meant and meant != path:
+        return f"{meant} is: take {path.removesuffix(meant)} out of the base URL of the client"
+    return "/docs lists what is"
 
 
 class StartUpMessage:

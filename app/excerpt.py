@@ -16,8 +16,9 @@ Decoder = msgspec.json.Decoder[msgspec.Struct]
 _MOST_BUILT = 100_000
 _MARKS = (b"[", b"{", b",")
 _WINDOW = 64 * 1024
-# Objects in place of texts are read for this, and for the fields that the body names itself.
-_TEXT, _NAMED_BY, _MOST_NAMES = "text", "rank_fields", 16
+# Objects are read for these, and for the fields that the body names itself.
+_READ = ("text", "id", "image", "truncate")
+_NAMED_BY, _MOST_NAMES = "rank_fields", 16
 _OBJECT, _LIST = b"{["
 _EMPTY = sys.getsizeof("\N{GRINNING FACE}") - 4
 
@@ -51,7 +52,7 @@ class Excerpt:
         raws = dict(_present(self._fields, body))
         named = self._value(raws[_NAMED_BY], None) if _NAMED_BY in raws else None
         names = [name for name in named if isinstance(name, str)] if isinstance(named, list) else []
-        item = _object([_TEXT, *names[:_MOST_NAMES]])
+        item = _object([*_READ, *names[:_MOST_NAMES]])
         return {name: self._value(raw, item) for name, raw in raws.items()}
 
     def _value(self, raw: Raw, item: Decoder | None) -> Any:

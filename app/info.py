@@ -29,7 +29,7 @@ class Info(BaseModel):
     }
     kind: str
     score: str
-    score_range: tuple[float, float]
+    score_range: list[float]
     max_concurrent_requests: int
     max_input_length: int
     max_batch_tokens: int
@@ -52,7 +52,7 @@ async def info(service: ServiceDependency) -> Info:
         model_sha=(await asyncio.to_thread(weights_of, settings.gguf)).sha256,
         kind=card.kind,
         score=score,
-        score_range=score_range,
+        score_range=list(score_range),
         max_concurrent_requests=service.admission.max_requests,
         max_input_length=min(settings.max_document_tokens, service.model.max_tokens),
         max_batch_tokens=service.model.max_tokens,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,12 +16,14 @@ from app.errors import Problem
 from models.rerank import TENANT
 
 # Health, the pages where a key can be typed, and what one of them describes.
-_WITHOUT_KEY = re.compile(r"/|/health|/page/.*|/docs|/openapi\.json")
+_WITHOUT_KEY = re.compile(r"/|/health|/\.well-known/(live|ready)|/page/.*|/docs|/openapi\.json")
+# Of clients that send no `Authorization`.
+_HEADERS = (b"api-key", b"x-api-key")
 _DETAIL = "send a key of RERANKER_API_KEY as the header `Authorization: Bearer <key>`"
 
 
 class RequireKey:
-    """Middleware that lets only requests with one of `keys` as bearer token through.
+    """Middleware that lets only requests with one of `keys` through.
 
     Each key is a tenant of its own.
     """
@@ -41,16 +43,28 @@ class RequireKey:
         await refusal(scope, receive, send)
 
     def _enters(self, scope: Scope) -> bool:
-        header = next((v for k, v in scope["headers"] if k == b"authorization"), b"")
-        scheme, _, token = header.partition(b" ")
-        # Only what HTTP calls white space: other bytes may be part of a character.
-        given = token.strip(b" \t")
         # Every key is compared, so that the time does not tell which one is close.
-        tenants = [tenant for key, tenant in self._keys if secrets.compare_digest(given, key)]
-        if scheme.lower() != b"bearer" or not tenants:
+        tenants = [
+            tenant
+            for given in _given(scope)
+            for key, tenant in self._keys
+            if secrets.compare_digest(given, key)
+        ]
+        if not tenants:
             return False
         TENANT.set(tenants[0])
         return True
+
+
+def _given(scope: Scope) -> Iterator[bytes]:
+    """What the headers say is a key."""
+    for name, value in scope["headers"]:
+        scheme, _, token = value.partition(b" ")
+        if name == b"authorization" and scheme.lower() == b"bearer":
+            # Only what HTTP calls white space: other bytes may be part of a character.
+            yield token.strip(b" \t")
+        elif name in _HEADERS:
+            yield value.strip(b" \t")
 
 
 def _forms(key: str) -> set[bytes]:

@@ -19,7 +19,7 @@ from models.rerank import Ranking
 _log = logging.getLogger("reranker.requests")
 
 # Routes asked every few seconds by machines, or several times for one visit of the page.
-_QUIET = ("/health", "/metrics", "/page/{name}")
+_QUIET = ("/health", "/metrics", "/page/{name}", "/.well-known/live", "/.well-known/ready")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 

@@ -7,6 +7,13 @@ import re
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+# Base URLs that hold more than their client needs: a version, or the path of an endpoint.
+_BEFORE_A_VERSION = re.compile(r"^(?:/v\d|/rerank(?:ing)?)+(?=/v\d/)")
+_BEFORE_RERANK = re.compile(r"(?<=/rerank)/rerank$")
+# And those that hold all, of clients that ask for the base URL alone.
+_BASES = ("/", "/v1")
+_RERANK = "/v1/rerank"
+
 
 class Paths:
     """Middleware that gives each path one form, below `root_path`.
@@ -32,5 +39,12 @@ class Paths:
             return
         if path.startswith(f"{root}/"):
             path = path.removeprefix(root)
-        scope["path"] = root + (path.rstrip("/") or "/")
+        scope["path"] = root + _meant(path.rstrip("/") or "/", scope["method"])
         await self._app(scope, receive, send)
+
+
+def _meant(path: str, method: str) -> str:
+    """A path as it is served, whatever base URL its client was given."""
+    if method == "POST" and path in _BASES:
+        return _RERANK
+    return _BEFORE_RERANK.sub("", _BEFORE_A_VERSION.sub("", path))

@@ -106,6 +106,8 @@ def _add(routes: APIRouter, path: str, spoken: Sequence[Dialect]) -> None:
         path,
         rerank,
         methods=["POST"],
+        # A path with a name in it is another form of one that is described.
+        include_in_schema="{" not in path,
         response_model=_any_of(d.Answer for d in spoken),
         responses=error_responses(_any_of(d.Error for d in spoken)),
         description=f"Rank documents by relevance to a query, in the dialect of {names}.",

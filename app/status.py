@@ -48,7 +48,7 @@ class Model(BaseModel):
     model_type: Literal["rerank"] = "rerank"
     kind: str
     score: str
-    score_range: tuple[float, float]
+    score_range: list[float]
     context: int
     limits: Limits
     licence: str
@@ -79,6 +79,19 @@ async def health(request: Request, service: ServiceDependency) -> Health:
     return Health(model=settings.model, device=settings.device, fallback=settings.fallback or None)
 
 
+@router.get("/.well-known/live", status_code=204, openapi_extra={"security": []})
+@router.get("/.well-known/ready", status_code=204, openapi_extra={"security": []})
+async def ready(request: Request, service: ServiceDependency) -> None:
+    """Whether a request would be answered now, as Weaviate asks."""
+    await health(request, service)
+
+
+@router.get("/meta")
+async def meta(service: ServiceDependency) -> Model:
+    """The model served, as Weaviate asks for it."""
+    return await _model(service)
+
+
 @router.get("/v1/models")
 async def models(service: ServiceDependency) -> ModelList:
     """The model served, in the format of OpenAI."""
@@ -103,7 +116,7 @@ async def _model(service: Service) -> Model:
         owned_by=card.repository.partition("/")[0],
         kind=card.kind,
         score=score,
-        score_range=score_range,
+        score_range=list(score_range),
         context=service.model.max_tokens,
         limits=Limits(
             documents=settings.max_documents,

@@ -161,8 +161,10 @@ def test_bad_body_names_the_field(service: Service, name: str) -> None:
 
     assert response.status_code == 422
     jina, tei = {"detail", "message"}, {"error", "error_type"}
-    shape = jina | tei if not isinstance(body, dict) else tei if "texts" in body else jina
-    assert response.json().keys() == shape
+    if isinstance(body, dict):
+        assert response.json().keys() == (tei if "texts" in body else jina)
+    else:
+        assert response.json().keys() >= jina | tei
     assert _sentence(response).startswith(f"{field}: ")
 
 

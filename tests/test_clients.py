@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import cohere
+import pinecone
 import pytest
+import voyageai.client
+import voyageai.error
+import zeroentropy
 from huggingface_hub import get_session
 from langchain_community.document_compressors import jina_rerank
 from langchain_core.documents import Document
 from llama_index.core.schema import NodeWithScore, TextNode
 from llama_index.postprocessor.jinaai_rerank import JinaRerank
+from mixedbread import Mixedbread, UnprocessableEntityError
 
 from toolkit.running import Service
 
@@ -23,6 +28,12 @@ def expected(service: Service) -> list[tuple[int, Any]]:
     """(index, score), best first."""
     results = service.rerank(query=QUERY, documents=DOCUMENTS).json()["results"]
     return [(result["index"], pytest.approx(result["relevance_score"])) for result in results]
+
+
+@pytest.fixture(scope="module")
+def units(expected: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    """The same, with scores from 0 to 1."""
+    return [(index, pytest.approx((1 + score.expected) / 2)) for index, score in expected]
 
 
 def test_cohere_v1(service: Service, expected: list[tuple[int, Any]]) -> None:
@@ -116,15 +127,66 @@ def test_llama_index(service: Service, expected: list[tuple[int, Any]]) -> None:
     assert [(int(node.node.id_), node.score) for node in ranked] == expected[:2]
 
 
-def test_text_embeddings_inference(service: Service, expected: list[tuple[int, Any]]) -> None:
+@pytest.mark.parametrize("base", ["", "/v1"])
+def test_voyage(service: Service, expected: list[tuple[int, Any]], base: str) -> None:
+    client = voyageai.client.Client("key", base_url=service.url + base)
+
+    answer = client.rerank(QUERY, DOCUMENTS, model="rerank-2", top_k=2)
+
+    assert [(r.index, r.relevance_score) for r in answer.results] == expected[:2]
+    assert [r.document for r in answer.results] == [DOCUMENTS[index] for index, _ in expected[:2]]
+    assert answer.total_tokens > 250
+    with pytest.raises(voyageai.error.VoyageError, match="document 1 is longer"):
+        client.rerank(QUERY, ["soup", "noon " * 3000], model="rerank-2", truncation=False)
+
+
+@pytest.mark.parametrize("base", ["", "/v1"])
+def test_mixedbread(service: Service, expected: list[tuple[int, Any]], base: str) -> None:
+    client = Mixedbread(api_key="key", base_url=service.url + base, max_retries=0)
+
+    answer = client.rerank(query=QUERY, input=DOCUMENTS, top_k=2, return_input=True)
+
+    assert [(r.index, r.score) for r in answer.data] == expected[:2]
+    assert [r.input for r in answer.data] == [DOCUMENTS[index] for index, _ in expected[:2]]
+    assert answer.model == "tiny"
+    with pytest.raises(UnprocessableEntityError, match="query: must not be empty"):
+        client.rerank(query="", input=DOCUMENTS)
+
+
+@pytest.mark.parametrize("base", ["", "/v1"])
+def test_zeroentropy(service: Service, units: list[tuple[int, Any]], base: str) -> None:
+    client = zeroentropy.ZeroEntropy(api_key="key", base_url=service.url + base, max_retries=0)
+
+    answer = client.models.rerank(query=QUERY, documents=DOCUMENTS, model="zerank-2", top_n=2)
+
+    assert [(r.index, r.relevance_score) for r in answer.results] == units[:2]
+    assert answer.total_tokens > 250
+    with pytest.raises(zeroentropy.UnprocessableEntityError, match="query: must not be empty"):
+        client.models.rerank(query="", documents=DOCUMENTS, model="zerank-2")
+
+
+@pytest.mark.parametrize("base", ["", "/v1"])
+def test_pinecone(service: Service, units: list[tuple[int, Any]], base: str) -> None:
+    client = pinecone.Pinecone("key", host=service.url + base)
+
+    answer = client.inference.rerank("any", QUERY, DOCUMENTS, top_n=2)
+
+    assert [(r.index, r.score) for r in answer.data] == units[:2]
+    texts = [r.document["text"] for r in answer.data if r.document]
+    assert texts == [DOCUMENTS[index] for index, _ in units[:2]]
+    assert answer.usage.rerank_units == 1
+    with pytest.raises(pinecone.PineconeApiException, match=r"documents\[0\]: must be a string"):
+        client.inference.rerank("any", QUERY, [{"title": "noon"}])
+
+
+def test_text_embeddings_inference(service: Service, units: list[tuple[int, Any]]) -> None:
     session = get_session()
     body = {"query": QUERY, "texts": DOCUMENTS, "raw_scores": False, "truncate": True}
 
     ranked = session.post(f"{service.url}/rerank", json=body | {"return_text": True}).json()
 
-    units = [(index, pytest.approx((1 + score.expected) / 2)) for index, score in expected]
     assert [(rank["index"], rank["score"]) for rank in ranked] == units
-    assert [rank["text"] for rank in ranked] == [DOCUMENTS[index] for index, _ in expected]
+    assert [rank["text"] for rank in ranked] == [DOCUMENTS[index] for index, _ in units]
     info = session.get(f"{service.url}/info").json()
     assert info["model_id"] == "tiny"
     assert "reranker" in info["model_type"]

@@ -72,6 +72,23 @@ def test_any_key_opens(locked: Service, key: str) -> None:
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("header", ["Api-Key", "api-key", "X-API-Key"])
+def test_headers_that_hold_a_key_alone(locked: Service, header: str) -> None:
+    def status(**more: str) -> int:
+        headers = {header: more.pop("key"), **more}
+        body = {"query": "soup?", "documents": ["noon"]}
+        return httpx.post(f"{locked.url}/rerank", json=body, headers=headers).status_code
+
+    assert status(key="first") == 200
+    assert status(key="first", Authorization="Basic of-a-proxy") == 200
+    assert status(key="wrong") == status(key="") == status(key="Bearer first") == 401
+
+
+def test_a_base_url_is_no_way_around_the_key(locked: Service) -> None:
+    for path in ("/", "/v1", "/v1/v1/rerank"):
+        assert httpx.post(locked.url + path, json={}).status_code == 401
+
+
 def test_official_client_sends_its_key(locked: Service) -> None:
     right, wrong = (cohere.ClientV2(key, base_url=locked.url) for key in ("first", "wrong"))
 

@@ -62,6 +62,16 @@ class Ranked(Generic[AnyBody]):
     request_id: str
     scale: Scale | None = None
 
+    @property
+    def tokens(self) -> int:
+        """Tokens that the model read."""
+        return self.ranking.prompt_tokens
+
+    def in_order(self) -> list[float]:
+        """The score of each document, as they were sent."""
+        scores: list[float] = scaled(self.scale, self.ranking, self.card).tolist()
+        return scores
+
     def best_first(self) -> list[tuple[int, float]]:
         """(index, score) of the documents wanted, best score first, ties in input order."""
         scores = scaled(self.scale, self.ranking, self.card)

@@ -7,9 +7,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+MOST_RANK_FIELDS = 16
+
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
+        if value.get("image"):
+            raise PydanticCustomError("image", "must have no image: only texts are ranked")
         value = value.get("text")
     if not isinstance(value, str):
         raise PydanticCustomError("text", "must be a string or an object with a string `text`")
@@ -59,6 +63,48 @@ Text = Annotated[
 Strings = Annotated[list[String], FailFast()]
 Texts = Annotated[list[Text], FailFast()]
 Query = Annotated[Text, AfterValidator(_not_blank)]
+RankFields = Annotated[list[str], Field(max_length=MOST_RANK_FIELDS)]
 TopN = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0)]
 Score = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(strict=True, ge=1)]
+
+
+def only(*honoured: Any, otherwise: str) -> AfterValidator:
+    """Refuses a value that the dialect knows and the service cannot honour, but for these."""
+
+    def check(value: Any) -> Any:
+        if value is not None and value not in honoured:
+            raise PydanticCustomError("unsupported", "{reason}", {"reason": otherwise})
+        return value
+
+    return AfterValidator(check)
+
+
+# What vLLM knows.
+WHOLE_PROMPT = only(
+    -1, otherwise="a prompt cannot be cut to these tokens; send max_tokens_per_doc instead, or -1"
+)
+RIGHT_SIDE = only("right", otherwise="texts are cut at their end; leave it out, or send right")
+# Of dialects whose answers have a score for each document.
+NO_MIN_SCORE = only(otherwise="every document has its score in this answer; leave it out")
+
+
+def join_rank_fields(body: Any, name: str) -> Any:
+    """A body whose documents, in the field `name`, are texts made of their `rank_fields`."""
+    fields = body.get("rank_fields") if isinstance(body, dict) else None
+    if not isinstance(fields, list) or len(fields) > MOST_RANK_FIELDS:
+        return body
+    if not all(isinstance(field, str) for field in fields):
+        return body
+    if isinstance(body.get(name), list):
+        # Each once, so that the texts grow no larger than the body.
+        fields = list(dict.fromkeys(fields))
+        return body | {name: [_joined(item, fields) for item in body[name]]}
+    return body
+
+
+def _joined(document: Any, fields: list[str]) -> Any:
+    if not isinstance(document, dict):
+        return document
+    texts = [document[name] for name in fields if isinstance(document.get(name), str)]
+    return {"text": "\n".join(texts)} if texts else document

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import Request
@@ -13,7 +13,18 @@ from typing_extensions import NotRequired, TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked, Refused
-from app.dialects.fields import Query, String, Texts, Tokens, TopN
+from app.dialects.fields import (
+    RIGHT_SIDE,
+    WHOLE_PROMPT,
+    Query,
+    RankFields,
+    String,
+    Texts,
+    Tokens,
+    TopN,
+    join_rank_fields,
+    only,
+)
 from app.errors import Problem
 from app.scores import Scale, scale_of
 from models.rerank import Ranking, Task
@@ -22,7 +33,9 @@ NAME = "Jina"
 PATHS: Sequence[str] = ("/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
 DOCUMENTS: Sequence[str] = ("documents",)
 
-_MOST_RANK_FIELDS = 16
+_WHOLE_QUERY = only(
+    otherwise="a query is cut to RERANKER_MAX_QUERY_TOKENS of the service; leave it out"
+)
 _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -66,24 +79,16 @@ class JinaBody(dialect.Body):
     max_chunks_per_doc: Tokens | None = Field(
         None, description="passages of a document that are ranked, its first ones"
     )
-    rank_fields: list[str] | None = Field(
-        None, max_length=_MOST_RANK_FIELDS, description="fields of documents that are objects"
-    )
+    rank_fields: RankFields | None = Field(None, description="fields of documents that are objects")
+
+    truncate_prompt_tokens: Annotated[int | None, WHOLE_PROMPT] = Field(None, description="of vLLM")
+    truncation_side: Annotated[str | None, RIGHT_SIDE] = Field(None, description="of vLLM: right")
+    max_tokens_per_query: Annotated[int | None, _WHOLE_QUERY] = Field(None, description="of vLLM")
 
     @model_validator(mode="before")
     @classmethod
     def _join_rank_fields(cls, body: Any) -> Any:
-        """Give documents that are objects a text made of their `rank_fields`."""
-        fields = body.get("rank_fields") if isinstance(body, dict) else None
-        if not isinstance(fields, list) or len(fields) > _MOST_RANK_FIELDS:
-            return body
-        if not all(isinstance(name, str) for name in fields):
-            return body
-        if isinstance(body.get("documents"), list):
-            # Each once, so that the texts grow no larger than the body.
-            names = list(dict.fromkeys(fields))
-            return body | {"documents": [_joined(item, names) for item in body["documents"]]}
-        return body
+        return join_rank_fields(body, "documents")
 
     def task(self) -> Task:
         """See `dialect.Body.task`."""
@@ -104,13 +109,6 @@ class JinaBody(dialect.Body):
     def scale(self) -> Scale | None:
         """See `dialect.Body.scale`."""
         return self.scores or scale_of(self.raw_scores)
-
-
-def _joined(document: Any, fields: list[str]) -> Any:
-    if not isinstance(document, dict):
-        return document
-    texts = [document[name] for name in fields if isinstance(document.get(name), str)]
-    return {"text": "\n".join(texts)} if texts else document
 
 
 class Usage(TypedDict):

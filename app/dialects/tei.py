@@ -11,15 +11,16 @@ from typing_extensions import NotRequired, TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import Query, Strings
+from app.dialects.fields import Query, Texts, TopN
 from app.errors import Problem
 from app.scores import Scale, scale_of
 from models.rerank import Task
 
 NAME = "text-embeddings-inference"
-PATHS: Sequence[str] = ("/rerank", "/reranking")
+PATHS: Sequence[str] = ("/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
 DOCUMENTS: Sequence[str] = ("texts",)
 
+_RIGHT = only("Right", "right", otherwise="texts are cut at their end; leave it out, or send Right")
 _KINDS = {429: "Overloaded", 503: "Unhealthy", 500: "Backend", 504: "Backend"}
 
 
@@ -43,13 +44,13 @@ class TEIBody(dialect.Body):
     promised = "unit"
 
     query: Query
-    texts: Strings
-    return_text: bool = False
+    texts: Texts
+    top_n: TopN | None = Field(None, description="results to return; absent, null or 0: all")
+    return_text: bool | None = False
     raw_scores: bool | None = Field(
         None, description="raw scores of the model; false: scores from 0 to 1, as by default"
     )
-    truncate: bool = Field(True, description="else a text that is too long is an error")
-
+    truncate: bool | None = Field(None, description="false: a text that is too long is an error")
     truncation_direction: Literal["left", "right", "Left", "Right"] = Field(
         "right", description="the side of a long text that is left away"
     )
@@ -57,7 +58,11 @@ class TEIBody(dialect.Body):
     def task(self) -> Task:
         """See `dialect.Body.task`."""
         keep_end = self.truncation_direction.lower() == "left"
-        return Task(self.query, self.texts, may_cut=self.truncate, keep_end=keep_end)
+        return Task(self.query, self.texts, may_cut=self.truncate is not False, keep_end=keep_end)
+
+    def most(self) -> int | None:
+        """See `dialect.Body.most`."""
+        return self.top_n
 
     def scale(self) -> Scale | None:
         """See `dialect.Body.scale`."""

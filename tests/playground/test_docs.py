@@ -19,10 +19,15 @@ KEY = "sesame"
 ROOT = "/search/ranker"
 AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 
-OPERATIONS = {
+RERANK = {
     *("/rerank", "/reranking", "/v1/rerank", "/v1/reranking", "/v2/rerank"),
-    *("/info", "/v1/info", "/health", "/v1/models", "/v1/models/{name}", "/metrics"),
+    *("/v1/ranking", "/ranking", "/v1/models/rerank", "/models/rerank", "/score", "/v1/score"),
 }
+STATUS = {
+    *("/info", "/v1/info", "/health", "/v1/models", "/v1/models/{name}", "/metrics", "/meta"),
+    *("/.well-known/live", "/.well-known/ready"),
+}
+OPERATIONS = RERANK | STATUS
 
 
 @pytest.fixture(scope="module")
