@@ -13,7 +13,7 @@ from app.commands.serve import serve
 
 cli = typer.Typer(
     name="python -m app",
-    help="Rank documents with jina-reranker-v3.",
+    help="Rank documents by their relevance to a query.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from app import main
 from app.dialects.dialect import Body, Ranked
 from app.scores import Scale
-from models.rerank import Card, Ranking
+from app.settings import Settings
+from models.rerank import Card, ConfigurationError, Ranking
 from tests.in_process import Pointwise, app_of, client
 from toolkit.running import Service
 
@@ -143,3 +147,19 @@ async def test_the_kind_of_model_and_score_is_told() -> None:
         assert told["kind"] == "pointwise"
         assert (told["score"], told["score_range"]) == ("probability", [0, 1])
     assert 'reranker_model_info{kind="pointwise",name="pointwise",score="probability"} 1' in metrics
+
+
+@pytest.mark.anyio
+async def test_a_setting_that_the_model_cannot_keep_is_refused_at_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @asynccontextmanager
+    async def opened(_: Settings) -> AsyncIterator[Pointwise]:
+        yield Pointwise()
+
+    monkeypatch.setattr(main, "open_model", opened)
+    app = app_of(Pointwise(), scores="cosine")
+
+    with pytest.raises(ConfigurationError, match="RERANKER_SCORES is cosine: the scores of point"):
+        async with app.router.lifespan_context(app):
+            pass

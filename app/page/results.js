@@ -23,7 +23,7 @@ export function drawRanking(answer, documents, command) {
   ranking.querySelector(".copy").addEventListener("click", (event) => {
     copyOrShow(command, event.target, field);
   });
-  ranking.querySelector(".scale").textContent = words.scale(model.score, low, high);
+  ranking.querySelector(".scale").textContent = words.scale(model);
   const ticks = [low, (low + high) / 2, high].map((value) => String(value).replace("-", "−"));
   ranking.querySelectorAll(".axis span").forEach((tick, i) => (tick.textContent = ticks[i]));
   const items = results.map((result, i) =>

@@ -66,8 +66,9 @@ const languages = {
     up: (places) => `up ${number(places)}`,
     down: (places) => `down ${number(places)}`,
     same: "same place",
-    scale: (score, low, high) =>
-      `Scores ${score === "cosine" ? "are cosines" : "lie"} between ${number(low)} and ${number(high)}: compare them within one ranking, not across rankings.`,
+    scale: ({ score, score_range: [low, high], kind }) =>
+      `Scores ${score === "cosine" ? "are cosines" : "lie"} between ${number(low)} and ${number(high)}` +
+      (kind === "listwise" ? ": compare them within one ranking, not across rankings." : "."),
 
     failures: {
       unreachable: [
@@ -165,8 +166,11 @@ const languages = {
     up: (places) => `${number(places)}계단 위로`,
     down: (places) => `${number(places)}계단 아래로`,
     same: "제자리",
-    scale: (score, low, high) =>
-      `점수는 ${number(low)}에서 ${number(high)} 사이의 ${score === "cosine" ? "코사인" : "값"}입니다. 한 번의 결과 안에서만 비교하고, 다른 결과와는 비교하지 마세요.`,
+    scale: ({ score, score_range: [low, high], kind }) =>
+      `점수는 ${number(low)}에서 ${number(high)} 사이의 ${score === "cosine" ? "코사인" : "값"}입니다.` +
+      (kind === "listwise"
+        ? " 한 번의 결과 안에서만 비교하고, 다른 결과와는 비교하지 마세요."
+        : ""),
 
     failures: {
       unreachable: [

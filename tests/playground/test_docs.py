@@ -139,6 +139,8 @@ def test_behind_a_proxy(
         assert all(url.startswith(f"{shown}/") for url in visit.requests[1:])
 
         body = {"query": "soup?", "documents": ["noon"]}
+        (served,) = httpx.get(f"{shown}/v1/models", headers=AUTHORIZED).json()["data"]
+        assert (served["score"], served["score_range"]) == ("unit", [0, 1])
         for path in ("/rerank", "//rerank", "/rerank/", "/v1/rerank"):
             posted = httpx.post(shown + path, json=body, headers=AUTHORIZED)
             assert (posted.status_code, len(posted.json()["results"])) == (200, 1)
