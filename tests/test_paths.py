@@ -33,14 +33,20 @@ async def ask(root_path: str, method: str, path: str) -> httpx.Response:
         ("", "/rerank/", "/rerank"),
         ("", "//rerank", "/rerank"),
         ("", "///v1//rerank//", "/v1/rerank"),
-        ("", "/", "/"),
-        ("", "//", "/"),
+        # A base URL alone, and some that hold too much.
+        ("", "/", "/v1/rerank"),
+        ("", "//", "/v1/rerank"),
+        ("", "/v1/", "/v1/rerank"),
+        ("", "/v1/v1/rerank", "/v1/rerank"),
+        ("", "/v1/v2/rerank", "/v2/rerank"),
+        ("", "/rerank/v1/rerank", "/v1/rerank"),
+        ("", "/v1/rerank/rerank", "/v1/rerank"),
         ("", "/x/rerank", "/x/rerank"),
         # A proxy leaves the root path, or takes it away.
         ("/x", "/x/rerank", "/rerank"),
         ("/x", "/rerank", "/rerank"),
         ("/x", "//x//rerank/", "/rerank"),
-        ("/x", "/x/", "/"),
+        ("/x", "/x/", "/v1/rerank"),
         ("/x", "/xy", "/xy"),
         ("/a/b", "/a/b/v1/rerank", "/v1/rerank"),
         ("/a/b", "/a/rerank", "/a/rerank"),
@@ -54,6 +60,12 @@ async def test_forms_of_a_path(root_path: str, path: str, seen: str) -> None:
     answer = await ask(root_path, "POST", path)
 
     assert (answer.status_code, answer.text) == (200, f"POST {seen}")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("root_path", "path"), [("", "/"), ("", "//"), ("/x", "/x/")])
+async def test_the_page_is_at_the_root(root_path: str, path: str) -> None:
+    assert (await ask(root_path, "GET", path)).text == "GET /"
 
 
 @pytest.mark.anyio
