@@ -254,7 +254,7 @@ def test_vllm_score_of_one(service: Service, cosines: list[Any]) -> None:
     ("field", "honoured", "refusal"),
     [
         ("truncate_prompt_tokens", -1, 512),
-        ("truncation_side", "right", "left"),
+        ("truncation_side", "left", "middle"),
         ("max_tokens_per_query", None, 64),
     ],
 )

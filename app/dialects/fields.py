@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, FailFast, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -84,7 +84,7 @@ def only(*honoured: Any, otherwise: str) -> AfterValidator:
 WHOLE_PROMPT = only(
     -1, otherwise="a prompt cannot be cut to these tokens; send max_tokens_per_doc instead, or -1"
 )
-RIGHT_SIDE = only("right", otherwise="texts are cut at their end; leave it out, or send right")
+Side = Literal["left", "right"]
 # Of dialects whose answers have a score for each document.
 NO_MIN_SCORE = only(otherwise="every document has its score in this answer; leave it out")
 

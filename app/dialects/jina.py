@@ -14,10 +14,10 @@ from typing_extensions import NotRequired, TypedDict
 from app.dialects import dialect
 from app.dialects.dialect import Ranked, Refused
 from app.dialects.fields import (
-    RIGHT_SIDE,
     WHOLE_PROMPT,
     Query,
     RankFields,
+    Side,
     String,
     Texts,
     Tokens,
@@ -82,7 +82,7 @@ class JinaBody(dialect.Body):
     rank_fields: RankFields | None = Field(None, description="fields of documents that are objects")
 
     truncate_prompt_tokens: Annotated[int | None, WHOLE_PROMPT] = Field(None, description="of vLLM")
-    truncation_side: Annotated[str | None, RIGHT_SIDE] = Field(None, description="of vLLM: right")
+    truncation_side: Side | None = Field(None, description="of vLLM")
     max_tokens_per_query: Annotated[int | None, _WHOLE_QUERY] = Field(None, description="of vLLM")
 
     @model_validator(mode="before")
@@ -100,6 +100,7 @@ class JinaBody(dialect.Body):
             max_document_tokens=self.max_tokens_per_doc or self.max_doc_length,
             split=True if split is None and self.return_passages else split,
             max_passages=self.max_chunks_per_doc,
+            keep_end=self.truncation_side == "left",
         )
 
     def most(self) -> int | None:

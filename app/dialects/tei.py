@@ -20,7 +20,6 @@ NAME = "text-embeddings-inference"
 PATHS: Sequence[str] = ("/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
 DOCUMENTS: Sequence[str] = ("texts",)
 
-_RIGHT = only("Right", "right", otherwise="texts are cut at their end; leave it out, or send Right")
 _KINDS = {429: "Overloaded", 503: "Unhealthy", 500: "Backend", 504: "Backend"}
 
 

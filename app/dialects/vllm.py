@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import NO_MIN_SCORE, RIGHT_SIDE, WHOLE_PROMPT, Query, Score, Texts
+from app.dialects.fields import NO_MIN_SCORE, WHOLE_PROMPT, Query, Score, Side, Texts
 from app.dialects.jina import Usage
 from app.errors import Problem
 from models.rerank import Task
@@ -61,7 +61,7 @@ class VLLMBody(dialect.Body):
     data_1: _OneQuery = ""
     data_2: _Listed = Field(default_factory=list)
     truncate_prompt_tokens: Annotated[int | None, WHOLE_PROMPT] = None
-    truncation_side: Annotated[str | None, RIGHT_SIDE] = None
+    truncation_side: Side | None = None
     min_score: Annotated[Score | None, NO_MIN_SCORE] = None
 
     @model_validator(mode="after")
@@ -79,7 +79,7 @@ class VLLMBody(dialect.Body):
 
     def task(self) -> Task:
         """See `dialect.Body.task`."""
-        return Task(*self._pair())
+        return Task(*self._pair(), keep_end=self.truncation_side == "left")
 
 
 class VLLMScore(TypedDict):
