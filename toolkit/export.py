@@ -55,13 +55,15 @@ def write_gguf(
     tokenizer: dict[str, Any],
     quantization: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.F32,
     labels: Sequence[str] = (),
+    template: str = "",
 ) -> None:
     """Write transformer and vocabulary to a GGUF that llama-server loads.
 
     `tensors` are float32 under their Hugging Face names; matrices are stored as `quantization`,
     norms as float32. `tokenizer` is the content of a byte-level BPE `tokenizer.json` with the
     Qwen2 pre-tokenizer. The output head stays tied unless there is one, as in the published model;
-    `labels` are those of the rows of a classifier, `score.weight`.
+    `labels` are those of the rows of a classifier, `score.weight`; `template` is the prompt that
+    llama-server ranks with.
     """
     writer = gguf.GGUFWriter(path, "qwen3")
     writer.add_block_count(config.num_hidden_layers)
@@ -78,6 +80,8 @@ def write_gguf(
     if labels:
         writer.add_pooling_type(gguf.PoolingType.RANK)
         writer.add_classifier_output_labels(list(labels))
+        if template:
+            writer.add_string("tokenizer.chat_template.rerank", template)
     for name, tensor in tensors.items():
         kind = quantization if tensor.ndim == 2 else gguf.GGMLQuantizationType.F32
         data = gguf.quants.quantize(tensor.astype(np.float32), kind)
