@@ -10,7 +10,7 @@ from typing import Any
 import gguf
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 Tensors = dict[str, NDArray[np.float32]]
 
@@ -145,6 +145,7 @@ def train_tokenizer() -> Tokenizer:
     special = [(text, 0.0) for text in SPECIAL_TOKENS]
     tokenizer = Tokenizer(models.Unigram([*special, *pieces], _UNKNOWN, byte_fallback=False))
     tokenizer.pre_tokenizer = _splitter()
+    tokenizer.decoder = decoders.Metaspace()
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> </s> $B </s>",
