@@ -1,8 +1,8 @@
 """Pointwise models, here and as people run them elsewhere: tokens per second, memory, same scores.
 
 `python -m bench.pointwise yes-no --out results.json` or `cross-encoder`: random weights in the
-shape of Qwen3-Reranker-0.6B or bge-reranker-v2-m3, the same for all, in one run. A peer's packages
-are looked for in the Python that `--python PEER PATH` names, else in this one.
+shape of Qwen3-Reranker-0.6B or bge-reranker-v2-m3, the same for all, in one run. The peers need
+torch, transformers and sentence-transformers.
 """
 
 from __future__ import annotations
@@ -91,10 +91,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=200, help="of each document")
     parser.add_argument("--clients", type=int, default=20, help="that ask at once")
     parser.add_argument("--layers", type=int, help="fewer than the model has, for less time")
-    parser.add_argument(
-        "--python", nargs=2, action="append", default=[], metavar=("PEER", "PATH"),
-        help="a Python that has the packages of a peer",
-    )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
@@ -169,11 +165,10 @@ def _yes_no(folder: Path, arguments: argparse.Namespace) -> tuple[Tokenizer, dic
     (folder / "config.json").write_text(json.dumps(asdict(config)))
     (folder / "tokenizer.json").write_text(tiny.tokenizer.to_str())
     (folder / "prompt.json").write_text(json.dumps(template))
-    peers = dict(arguments.python)
     return tiny.tokenizer, {
         "this service": _service("Qwen3-Reranker-0.6B"),
         "llama-server's own /rerank": _own,
-        "transformers": _peer("transformers", peers),
+        "transformers": _peer("transformers"),
     }
 
 
@@ -210,11 +205,9 @@ def _cross_encoder(
     special |= {"pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>"}
     described = special | {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 8192}
     (folder / "tokenizer_config.json").write_text(json.dumps(described))
-    peers = dict(arguments.python)
     return tiny.tokenizer, {
         "this service": _service("bge-reranker-v2-m3"),
-        "sentence-transformers": _peer("sentence_transformers", peers),
-        "infinity-emb": _peer("infinity", peers),
+        "sentence-transformers": _peer("sentence_transformers"),
     }
 
 
@@ -256,11 +249,10 @@ def _scores(url: str, request: Request) -> list[float]:
     return [by_place[i] for i in range(len(request.documents))]
 
 
-def _peer(name: str, pythons: dict[str, str]) -> Start:
+def _peer(name: str) -> Start:
     @contextmanager
     def start(folder: Path) -> Iterator[Running]:
-        python = pythons.get(name, sys.executable)
-        command = [python, "-m", "bench.pointwise_peer", name, str(folder)]
+        command = [sys.executable, "-m", "bench.pointwise_peer", name, str(folder)]
         with subprocess.Popen(
             command, cwd=ROOT, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as peer:

@@ -6,12 +6,10 @@ asked, and answers each line of `{"query", "documents"}` with a line of scores.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 _BATCH = 16
 Rank = Callable[[str, list[str]], list[float]]
@@ -70,33 +68,7 @@ def sentence_transformers(folder: Path) -> tuple[str, Rank]:
     return f"sentence-transformers {sentence_transformers.__version__}, float32", rank
 
 
-def infinity(folder: Path) -> tuple[str, Rank]:
-    """infinity-emb's engine with PyTorch."""
-    from importlib.metadata import version
-
-    from infinity_emb import AsyncEngineArray, EngineArgs
-
-    arguments = EngineArgs(
-        model_name_or_path=str(folder),
-        engine="torch",
-        device="cpu",
-        batch_size=_BATCH,
-        bettertransformer=False,
-        model_warmup=False,
-    )
-    engine = AsyncEngineArray.from_args([arguments])[0]
-    loop = asyncio.new_event_loop()
-    loop.run_until_complete(engine.astart())
-
-    def rank(query: str, documents: list[str]) -> list[float]:
-        results: Any = loop.run_until_complete(engine.rerank(query=query, docs=documents))[0]
-        by_place = {result.index: float(result.relevance_score) for result in results}
-        return [by_place[i] for i in range(len(documents))]
-
-    return f"infinity-emb {version('infinity-emb')}, torch, float32", rank
-
-
-PEERS = {peer.__name__: peer for peer in (transformers, sentence_transformers, infinity)}
+PEERS = {peer.__name__: peer for peer in (transformers, sentence_transformers)}
 
 
 def main() -> None:

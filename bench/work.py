@@ -56,7 +56,7 @@ def make_request(work: Work, tokenizer: Tokenizer, seed: int) -> Request:
     """A request unlike those of other seeds from its query on, cut with the model's tokenizer."""
     source = random.Random(seed)
     texts = [" ".join(source.choices(_WORDS, k=work.tokens)) for _ in range(work.documents)]
-    documents = [
-        tokenizer.decode(encoding.ids[: work.tokens]) for encoding in tokenizer.encode_batch(texts)
-    ]
-    return Request(f"{seed} where was the umbrella?", documents)
+    encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
+    documents = [tokenizer.decode(encoding.ids[: work.tokens]) for encoding in encodings]
+    # Words alone, which every tokenizer knows.
+    return Request(f"{' '.join(source.choices(_WORDS, k=4))} where was the umbrella?", documents)
