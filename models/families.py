@@ -10,7 +10,6 @@ from typing import Protocol
 
 from models import cross_encoder, jina, yes_no
 from models.llama import shape
-from models.llama.gguf import GGUFHeader, read_header
 from models.rerank import Card, ConfigurationError, RankingModel
 from models.wishes import Wishes
 
@@ -20,16 +19,24 @@ class Family(Protocol):
 
     CARDS: Sequence[Card]
 
-    def contradicts(self, header: GGUFHeader) -> str | None:
-        """Why a GGUF with this header is none of the family; None if it may be one."""
+    def contradicts(self, card: Card, gguf: Path) -> str | None:
+        """Why the file is no model of `card`; None if it may be one.
 
-    def prepared(self, card: Card, source: Path, readout: str) -> Path:
-        """The GGUF that llama-server is to serve: `source`, or a copy that is made beside it.
-
-        `readout` is that of the settings. Raises `GGUFError`, `PrepareError` or `OSError`.
+        Raises `GGUFError` or `OSError` if it cannot be read.
         """
 
-    def shape(self, wishes: shape.Wishes, trained: int | None, on_gpu: bool) -> shape.Shape:
+    def prepared(
+        self, card: Card, source: Path, readout: str, llama_server: Sequence[str] | None
+    ) -> Path:
+        """The GGUF that llama-server is to serve: `source`, or a copy that is made beside it.
+
+        `readout` is that of the settings, `llama_server` the command that will serve it, if that
+        is known. Raises `GGUFError`, `PrepareError` or `OSError`.
+        """
+
+    def shape(
+        self, card: Card, wishes: shape.Wishes, trained: int | None, on_gpu: bool
+    ) -> shape.Shape:
         """What llama-server is started as; `trained` is the context of its GGUF, in tokens."""
 
     def open(self, card: Card, wishes: Wishes) -> AbstractAsyncContextManager[RankingModel]:
@@ -58,7 +65,7 @@ def check_file(name: str, gguf: Path) -> None:
     Raises `GGUFError` or `OSError` if it cannot be read.
     """
     family, card = family_of(name)
-    reason = family.contradicts(read_header(gguf))
+    reason = family.contradicts(card, gguf)
     if reason:
         raise ConfigurationError(
             f"{gguf} is no {card.name}: {reason}. It is not served as what it is not: name its "

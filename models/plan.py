@@ -111,8 +111,8 @@ def plan(wishes: Wishes, facts: Facts, smaller: int = 0) -> Plan:
 
 def shape_of(wishes: Wishes, trained: int | None, on_gpu: bool) -> Shape:
     """What the model wants of its llama-server; `trained` is the model's own context."""
-    family, _ = family_of(wishes.model)
-    return family.shape(wishes, trained, on_gpu)
+    family, card = family_of(wishes.model)
+    return family.shape(card, wishes, trained, on_gpu)
 
 
 def _defaults(wishes: Wishes, shape: Shape, on_gpu: bool) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Give a GGUF the readout head of `models.llama.head`: `python -m models.prepare IN [OUT]`.
 
-Everything else stays byte for byte.
+A model with windows gets an architecture that has them (`models.llama.windows`). Everything else
+stays byte for byte.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from models import digest
 from models.access import explain, require_writable
 from models.ending import end_on_term
 from models.files import PREPARED
+from models.llama import metadata
 from models.llama.gguf import KINDS, GGUFError, GGUFHeader, Tensor, align, read_header
 from models.llama.head import (
     HEAD,
@@ -37,6 +39,7 @@ from models.llama.head import (
     check_moderate,
     stored_rows,
 )
+from models.llama.windows import WINDOWED, Windows
 from models.whole_file import UnfinishedFile, remove_unused, unfinished
 
 SOURCE_KEY = "reranker.source.sha256"
@@ -67,35 +70,38 @@ def prepare(
     head_type: str = "F16",
     force: bool = False,
     view: View = HIDDEN_STATES,
+    windowed: str = WINDOWED,
 ) -> None:
     """Write a copy of the GGUF `source` with the readout head of `view` to `target`.
 
-    Other tensors and metadata stay byte for byte. `head_type` is F16 or F32. A head that the model
-    has already is replaced only with `force`, or where `view` replaces it. `target` appears whole
-    or not at all. Raises `GGUFError`, `PrepareError` or `OSError`.
+    Other tensors and metadata stay byte for byte, but that a model with windows gets the
+    architecture `windowed`. `head_type` is F16 or F32. A head that the model has already is
+    replaced only with `force`, or where `view` replaces it. `target` appears whole or not at all.
+    Raises `GGUFError`, `PrepareError` or `OSError`.
     """
     if target.exists() and target.samefile(source):
         raise PrepareError(f"{target} is the source itself; write elsewhere")
     _check_unprepared(source, force or view.replaces)
     require_writable(target.parent)
-    content = _Source.read(source, view)
+    content = _Source.read(source, view, windowed)
     with unfinished(target.with_name(target.name + ".part"), keep=False) as output:
         _write(output, content, head_type)
         output.finish(target)
 
 
-def prepared(source: Path, view: View = HIDDEN_STATES) -> Path:
+def prepared(source: Path, view: View = HIDDEN_STATES, windowed: str = WINDOWED) -> Path:
     """The GGUF to serve for `source`: itself if it has the head of `view`, else a copy beside it.
 
-    The copy is made if there is none of what `source` now holds. Its name has a hash of its own
-    content, so no name stands for two contents. Raises as `prepare` does.
+    `windowed` is the architecture that a model with windows gets. The copy is made if there is
+    none of what `source` now holds. Its name has a hash of its own content, so no name stands for
+    two contents. Raises as `prepare` does.
     """
     if HEAD_KEY in read_header(source).metadata:
         head = Head.read(source)
         if head is None or head.meaning != view.meaning:
             raise PrepareError(f"{source.name} has a head for another model or version")
         return source
-    content = _Source.read(source, view)
+    content = _Source.read(source, view, windowed)
     copy = _find_copy(content) or _make_copy(content)
     for other in _copies(source):
         if other != copy:
@@ -107,16 +113,34 @@ def prepared(source: Path, view: View = HIDDEN_STATES) -> Path:
 
 @dataclass(frozen=True)
 class _Source:
-    """A GGUF without a head, what it held when it was read, and what a head is to show."""
+    """A GGUF without a head, what it held when it was read, and what a head is to show.
+
+    Its `windows`, if it has any, are those of the architecture `windowed`.
+    """
 
     path: Path
     stamp: digest.Stamp
     sha256: str
     view: View
+    windows: Windows | None
+    windowed: str
 
     @classmethod
-    def read(cls, path: Path, view: View) -> _Source:
-        return cls(path, digest.Stamp.of(path), digest.sha256(path), view)
+    def read(cls, path: Path, view: View, windowed: str) -> _Source:
+        windows = Windows.of(path)
+        return cls(path, digest.Stamp.of(path), digest.sha256(path), view, windows, windowed)
+
+    def is_of(self, copy: GGUFHeader) -> bool:
+        """Whether the copy with this header was made of what is to be copied, for the same use."""
+        has_windows = self.windows is None or (
+            copy.metadata.get("general.architecture") == self.windowed
+            and Windows.of_header(copy) == self.windows
+        )
+        return (
+            copy.metadata.get(SOURCE_KEY) == self.sha256
+            and copy.metadata.get(HEAD_KEY) == self.view.meaning
+            and has_windows
+        )
 
     def check_unchanged(self) -> None:
         if digest.Stamp.of(self.path) != self.stamp and digest.sha256(self.path) != self.sha256:
@@ -143,12 +167,8 @@ def _find_copy(source: _Source) -> Path | None:
     for path in _copies(source.path):
         # One that is damaged is no copy.
         with suppress(GGUFError, OSError):
-            metadata = read_header(path).metadata
-            if (
-                metadata.get(SOURCE_KEY) == source.sha256
-                and metadata.get(HEAD_KEY) == source.view.meaning
-                and digest.sha256(path)[:_DIGITS] == path.name.removesuffix(PREPARED)[-_DIGITS:]
-            ):
+            written = path.name.removesuffix(PREPARED)[-_DIGITS:]
+            if source.is_of(read_header(path)) and digest.sha256(path)[:_DIGITS] == written:
                 return path
     return None
 
@@ -260,26 +280,29 @@ def _new_header(
     source: _Source,
 ) -> bytes:
     file.seek(header.metadata_start)
-    metadata = file.read(header.tensors_start - header.metadata_start)
-    metadata += _string_pair(HEAD_KEY, source.view.meaning)
-    metadata += _string(HEAD_SCALE_KEY) + struct.pack("<IIQ", 9, 6, len(scale)) + scale.tobytes()
-    metadata += _string_pair(SOURCE_KEY, source.sha256)
-    content = struct.pack("<4sIQQ", b"GGUF", 3, len(parts), header.metadata_count + 3) + metadata
+    stored = file.read(header.tensors_start - header.metadata_start)
+    pairs = [
+        *_pairs(header, stored, source),
+        metadata.pair(HEAD_KEY, source.view.meaning),
+        metadata.pair(HEAD_SCALE_KEY, scale),
+        metadata.pair(SOURCE_KEY, source.sha256),
+    ]
+    content = struct.pack("<4sIQQ", b"GGUF", 3, len(parts), len(pairs)) + b"".join(pairs)
     offset = 0
     for part in parts:
         shape = part.tensor.shape
-        content += _string(part.name)
+        content += metadata.string(part.name)
         content += struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, part.tensor.kind, offset)
         offset = align(offset + part.tensor.size, header.alignment)
     return content + bytes(align(len(content), header.alignment) - len(content))
 
 
-def _string_pair(key: str, value: str) -> bytes:
-    return _string(key) + struct.pack("<I", 8) + _string(value)
-
-
-def _string(text: str) -> bytes:
-    return struct.pack("<Q", len(text.encode())) + text.encode()
+def _pairs(header: GGUFHeader, stored: bytes, source: _Source) -> list[bytes]:
+    """The metadata `stored`, pair by pair, in an architecture that computes the model."""
+    if source.windows:
+        return source.windows.pairs(header, stored, source.windowed)
+    start = header.metadata_start
+    return [stored[first - start : end - start] for first, end in header.pairs.values()]
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -295,7 +318,7 @@ def _prepared_for(model: str, source: Path) -> Path:
     from models.families import family_of
 
     family, card = family_of(model)
-    return family.prepared(card, source, "prefix")
+    return family.prepared(card, source, "prefix", None)
 
 
 def main() -> None:

@@ -67,7 +67,8 @@ class Card:
     """A model by name: where its files are published, and what its scores are.
 
     `kind` is how it ranks: "listwise" models compare all documents of a request. A `score` lies
-    within `score_range`. `repository` holds its GGUFs, and its `projector` if it has one.
+    within `score_range`. `repository` holds its GGUFs, and its `projector` if it has one;
+    `companions` are repositories that hold what is missing there, its configuration in the first.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Card:
     licence: str
     repository: str
     projector: bool = False
+    companions: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

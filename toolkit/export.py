@@ -46,6 +46,9 @@ class Qwen3Config:
     max_position_embeddings: int = 131_072
     rope_theta: float = 1_000_000.0
     rms_norm_eps: float = 1e-6
+    use_sliding_window: bool = False
+    sliding_window: int | None = None
+    layer_types: list[str] | None = None
 
 
 def write_gguf(
@@ -63,7 +66,7 @@ def write_gguf(
     norms as float32. `tokenizer` is the content of a byte-level BPE `tokenizer.json` with the
     Qwen2 pre-tokenizer. The output head stays tied unless there is one, as in the published model;
     `labels` are those of the rows of a classifier, `score.weight`; `template` is the prompt that
-    llama-server ranks with.
+    llama-server ranks with. Layers with windows are told as converters tell them.
     """
     writer = gguf.GGUFWriter(path, "qwen3")
     writer.add_block_count(config.num_hidden_layers)
@@ -76,6 +79,10 @@ def write_gguf(
     writer.add_value_length(config.head_dim)
     writer.add_rope_freq_base(config.rope_theta)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    if config.sliding_window and config.layer_types:
+        windowed = [kind == "sliding_attention" for kind in config.layer_types]
+        writer.add_sliding_window(config.sliding_window)
+        writer.add_sliding_window_pattern(windowed)
     _add_vocabulary(writer, tokenizer)
     if labels:
         writer.add_pooling_type(gguf.PoolingType.RANK)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,15 @@ CONFIG = Qwen3Config(
     num_key_value_heads=2,
     head_dim=32,
     intermediate_size=128,
+)
+# Windows much smaller than a prompt, in layers without any order.
+_SLIDING, _FULL = "sliding_attention", "full_attention"
+WINDOWED = replace(
+    CONFIG,
+    num_hidden_layers=4,
+    use_sliding_window=True,
+    sliding_window=48,
+    layer_types=[_FULL, _SLIDING, _SLIDING, _FULL],
 )
 _VOCABULARY_SIZE = 800
 _CORPUS = [

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.settings import Settings
 from models.access import explain
+from models.facts import find_llama_server
 from models.files import find_gguf
 
 
@@ -104,8 +105,9 @@ def _prepared(settings: Settings, gguf: Path) -> Path:
     from models.prepare import PrepareError
 
     family, card = family_of(settings.model)
+    llama_server = find_llama_server(settings.llama_server_bin)
     try:
-        return family.prepared(card, gguf, settings.readout)
+        return family.prepared(card, gguf, settings.readout, llama_server)
     except (GGUFError, PrepareError, OSError) as error:
         raise WeightsError(
             f"the GGUF could not be prepared for the prefix readout: {explain(error)}\n"

@@ -13,7 +13,7 @@ from models.cross_encoder.tokenizer import Tokenizer
 from models.llama import bert
 from models.llama.client import LlamaServer
 from models.llama.fingerprint import Fingerprint
-from models.llama.gguf import GGUFHeader
+from models.llama.gguf import read_header
 from models.llama.readout.pooled import PooledReadout
 from models.llama.shape import Shape, pooling
 from models.llama.shape import Wishes as ShapeWishes
@@ -50,8 +50,9 @@ _KNOWN_PAIR = ("What is a panda?", "The giant panda is a bear species endemic to
 _KNOWN_TOKENS = 12
 
 
-def contradicts(header: GGUFHeader) -> str | None:
-    """Why a GGUF with this header is none of this family; None if it may be one."""
+def contradicts(_: Card, gguf: Path) -> str | None:
+    """See `Family.contradicts`."""
+    header = read_header(gguf)
     metadata, tensors = header.metadata, header.tensors
     architecture = metadata.get("general.architecture")
     if architecture != "bert":
@@ -67,12 +68,12 @@ def contradicts(header: GGUFHeader) -> str | None:
     return None
 
 
-def prepared(_: Card, source: Path, __: str) -> Path:
+def prepared(_: Card, source: Path, __: str, ___: Sequence[str] | None) -> Path:
     """See `Family.prepared`: the file as published."""
     return source
 
 
-def shape(wishes: ShapeWishes, trained: int | None, on_gpu: bool) -> Shape:
+def shape(_: Card, wishes: ShapeWishes, trained: int | None, on_gpu: bool) -> Shape:
     """See `Family.shape`."""
     return pooling(wishes, trained, on_gpu)
 

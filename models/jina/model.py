@@ -13,7 +13,7 @@ from models import readiness
 from models.jina.blocks import plan_blocks
 from models.jina.projector import Projector, cosine
 from models.jina.prompt import SpecialTokens, opening, prompt_segments
-from models.llama.client import LlamaServer, TokenIds
+from models.llama.client import LlamaServer, Segments, TokenIds
 from models.llama.readout.base import OnTurn, Readout, Rows, no_matter
 from models.rerank import (
     Card,
@@ -40,7 +40,7 @@ class _Prompt:
 
 
 class JinaReranker:
-    """A `RankingModel`: jina-reranker-v3 over one llama-server. Made by `connect`."""
+    """A `RankingModel`: jina-reranker-v3 or v3.5 over one llama-server. Made by `connect`."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class JinaReranker:
         tokens: SpecialTokens,
         limits: Limits,
         slots: int,
+        marks_twice: bool,
     ) -> None:
         self.card = card
         self.slots = slots
@@ -59,6 +60,7 @@ class JinaReranker:
         self._projector = projector
         self._tokens = tokens
         self._limits = limits
+        self._marks_twice = marks_twice
         self._texts = Texts(server, tokens.embed)
         self._template_tokens = 0
         self._passage_tokens = 0
@@ -73,10 +75,12 @@ class JinaReranker:
         projector: Projector,
         tokens: SpecialTokens,
         limits: Limits,
+        marks_twice: bool = False,
     ) -> JinaReranker:
         """Check that the parts fit each other, before a request has to fail.
 
-        Raises `ConfigurationError` with the numbers and the setting to change.
+        A model that `marks_twice` has another prompt, see `prompt_segments`. Raises
+        `ConfigurationError` with the numbers and the setting to change.
         """
         if projector.hidden_size != readout.width:
             raise ConfigurationError(
@@ -84,7 +88,7 @@ class JinaReranker:
                 f"has size {readout.width}: they belong to different models"
             )
         slots = (await server.props()).total_slots
-        reranker = cls(card, server, readout, projector, tokens, limits, slots)
+        reranker = cls(card, server, readout, projector, tokens, limits, slots, marks_twice)
         await reranker._check_vectors()
         await reranker._measure_template()
         return reranker
@@ -101,9 +105,9 @@ class JinaReranker:
 
     async def _measure_template(self) -> None:
         # A space for an instruction counts its tags; 111 passages have ids of every length.
-        empty = await self._server.tokenize(prompt_segments(self._tokens, "", [], " "))
-        many = await self._server.tokenize(prompt_segments(self._tokens, "", [""] * 111, " "))
-        two_digits = await self._server.tokenize(prompt_segments(self._tokens, "", [""] * 110, " "))
+        empty = await self._server.tokenize(self._segments("", [], " "))
+        many = await self._server.tokenize(self._segments("", [""] * 111, " "))
+        two_digits = await self._server.tokenize(self._segments("", [""] * 110, " "))
         self._template_tokens = len(empty) + _SEAM_TOKENS
         self._passage_tokens = len(many) - len(two_digits) + _SEAM_TOKENS
         query, document = self._limits.query_tokens, self._limits.document_tokens
@@ -209,9 +213,7 @@ class JinaReranker:
     async def _tokenize(self, texts: Sequence[Text], block: range) -> list[_Prompt]:
         """The prompt of one block, or of its halves should it come out longer than planned."""
         query, instruction, *documents = [text.content for text in texts]
-        segments = prompt_segments(
-            self._tokens, query, documents[block.start : block.stop], instruction
-        )
+        segments = self._segments(query, documents[block.start : block.stop], instruction)
         ids = await self._texts.tokenize(segments)
         if len(ids) <= self._readout.max_tokens:
             embeds = positions(ids, self._tokens.embed, len(block)).tolist()
@@ -223,6 +225,9 @@ class JinaReranker:
             *await self._tokenize(texts, block[:middle]),
             *await self._tokenize(texts, block[middle:]),
         ]
+
+    def _segments(self, query: str, documents: Sequence[str], instruction: str) -> Segments:
+        return prompt_segments(self._tokens, query, documents, instruction, self._marks_twice)
 
     def _score(self, states: Sequence[Rows]) -> tuple[Vectors, Vectors]:
         """Scores [documents] and projected documents [documents, output] of all blocks."""

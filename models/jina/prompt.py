@@ -1,4 +1,4 @@
-"""The prompt of jina-reranker-v3, as text between special token ids."""
+"""The prompts of jina-reranker-v3 and v3.5, as text between special token ids."""
 
 from __future__ import annotations
 
@@ -48,21 +48,29 @@ def opening(tokens: SpecialTokens) -> Segments:
 
 
 def prompt_segments(
-    tokens: SpecialTokens, query: str, documents: Sequence[str], instruction: str | None = None
+    tokens: SpecialTokens,
+    query: str,
+    documents: Sequence[str],
+    instruction: str | None = None,
+    marks_twice: bool = False,
 ) -> Segments:
-    """One block's prompt up to its rerank token, as a mixed array for `/tokenize`.
+    """One block's prompt up to its last rerank token, as a mixed array for `/tokenize`.
 
     Text between two special tokens stays one string, since BPE merges across its parts. What the
     reference sends after the rerank token is left out: no earlier position of a causal model
-    can see it.
+    can see it. A model that `marks_twice` has that token after the query in front, too.
     """
     text = (
         f"user\nI will provide you with {len(documents)} passages, each indicated by a numerical "
-        f"identifier. Rank the passages based on their relevance to query: {query}\n"
+        f"identifier. Rank the passages based on their relevance to query: {query}"
     )
+    segments = [*opening(tokens), tokens.im_end, "\n", tokens.im_start]
+    if marks_twice:
+        segments += [text, tokens.rerank]
+        text = ""
+    text += "\n"
     if instruction:
         text += f"<instruct>\n{instruction}\n</instruct>\n"
-    segments = [*opening(tokens), tokens.im_end, "\n", tokens.im_start]
     for i, document in enumerate(documents):
         segments += [f'{text}<passage id="{i}">\n{document}', tokens.embed]
         text = "\n</passage>\n"

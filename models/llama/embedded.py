@@ -78,6 +78,8 @@ OPTIONS = (
     Option(("-ctk", "--cache-type-k"), "LLAMA_ARG_CACHE_TYPE_K", "cache_type_k", _ggml_type),
     Option(("-ctv", "--cache-type-v"), "LLAMA_ARG_CACHE_TYPE_V", "cache_type_v", _ggml_type),
     Option(("-cram", "--cache-ram"), "LLAMA_ARG_CACHE_RAM", "cache_ram_mib"),
+    Option(("--swa-full",), "LLAMA_ARG_SWA_FULL", "swa_full", _switch),
+    Option(("-ctxcp", "--ctx-checkpoints"), "LLAMA_ARG_CTX_CHECKPOINTS", "n_ctx_checkpoints"),
     Option(("--api-key",), "LLAMA_API_KEY", "api_keys", _values),
     Option(("--api-key-file",), "LLAMA_ARG_API_KEY_FILE", "api_keys", _lines),
     Option(("--cors-origins",), "LLAMA_ARG_CORS_ORIGINS", "cors_origins", str),

@@ -117,14 +117,14 @@ class GGUFHeader:
     """What stands before the data of the file `name`; offsets are bytes from its start.
 
     `metadata` has scalars, strings and numeric arrays. Of arrays of strings, `strings` has where
-    each begins and how many it holds; `read_strings` reads one. Tensors stand in the order of their
-    data.
+    each begins and how many it holds; `read_strings` reads one. `pairs` has where each key with its
+    value begins and ends. Tensors stand in the order of their data.
     """
 
     name: str
     metadata: dict[str, Any]
     strings: dict[str, tuple[int, int]]
-    metadata_count: int
+    pairs: dict[str, tuple[int, int]]
     tensors: dict[str, Tensor]
     metadata_start: int
     tensors_start: int
@@ -198,6 +198,7 @@ class _Cursor:
         self._name = name
         self._position = position
         self._strings: dict[str, tuple[int, int]] = {}
+        self._pairs: dict[str, tuple[int, int]] = {}
 
     def header(self) -> GGUFHeader:
         magic, version, tensor_count, metadata_count = self._unpack("<4sIQQ")
@@ -214,7 +215,7 @@ class _Cursor:
             name=self._name,
             metadata={key: value for key, value in metadata.items() if value is not None},
             strings=self._strings,
-            metadata_count=metadata_count,
+            pairs=self._pairs,
             tensors=self._placed(described, align(self._position, alignment), alignment),
             metadata_start=metadata_start,
             tensors_start=tensors_start,
@@ -292,18 +293,23 @@ class _Cursor:
         return taken
 
     def _pair(self) -> tuple[str, Any]:
-        key = self._string()
+        start, key = self._position, self._string()
+        value = self._value(key)
+        self._pairs[key] = start, self._position
+        return key, value
+
+    def _value(self, key: str) -> Any:
         (kind,) = self._unpack("<I")
         if kind == _STRING:
-            return key, self._string()
+            return self._string()
         if kind != _ARRAY:
-            return key, self._numbers(kind, 1)[0].item()
+            return self._numbers(kind, 1)[0].item()
         kind, count = self._unpack("<IQ")
         if kind == _STRING:
             self._strings[key] = self._position, count
             self._skip_strings(count)
-            return key, None
-        return key, self._numbers(kind, count)
+            return None
+        return self._numbers(kind, count)
 
     def _numbers(self, kind: int, count: int) -> NDArray[Any]:
         if kind not in _SCALARS:

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from models.llama.client import TokenIds
 from models.llama.gguf import GGUFHeader
+from models.llama.head import HEAD_KEY
 from models.llama.tensors import Floats, NotInVocabulary, Tensors, Unknown
+from models.llama.windows import PLAIN, WINDOWED, Windows
 
 _LAYER_TENSORS = (
     *("attn_norm", "attn_q", "attn_k", "attn_v", "attn_q_norm", "attn_k_norm", "attn_output"),
@@ -19,13 +21,17 @@ _LAYER_TENSORS = (
 _HEADS = {"output", "cls.output"}
 
 
-def contradicts(header: GGUFHeader) -> str | None:
-    """Why llama.cpp's qwen3 would not compute the model of this header; None if it may."""
+def contradicts(header: GGUFHeader, windows: bool = False) -> str | None:
+    """Why llama.cpp would not compute the model of this header; None if it may.
+
+    A model may have `windows` if these are seen to. Its prepared copy is one, too.
+    """
     architecture = header.metadata.get("general.architecture")
-    if architecture != "qwen3":
-        return f"its architecture is {architecture!r}, not qwen3"
-    if header.metadata.get("qwen3.attention.sliding_window"):
-        return "its layers attend through a sliding window, which llama.cpp's qwen3 ignores"
+    copied = architecture == WINDOWED and HEAD_KEY in header.metadata
+    if architecture != PLAIN and not copied:
+        return f"its architecture is {architecture!r}, not {PLAIN}"
+    if not windows and header.metadata.get(f"{architecture}.attention.sliding_window"):
+        return f"its layers attend through a sliding window, which llama.cpp's {PLAIN} ignores"
     return None
 
 
@@ -54,8 +60,10 @@ class _Transformer:
     def __init__(self, path: Path) -> None:
         self._tensors = Tensors(path)
         self._header = header = self._tensors.header
-        if header.metadata.get("general.architecture") != "qwen3":
+        self._architecture = header.metadata.get("general.architecture")
+        if self._architecture not in (PLAIN, WINDOWED):
             raise Unknown(f"{path.name} is no Qwen3")
+        self._windows = Windows.of_header(header)
         self._layers = int(self._value("block_count"))
         names = {"token_embd", "output_norm"}
         names |= {f"blk.{i}.{name}" for i in range(self._layers) for name in _LAYER_TENSORS}
@@ -72,15 +80,22 @@ class _Transformer:
             raise NotInVocabulary(f"token {ids.max()} of {vocabulary}")
         x = self._rows("token_embd", ids)
         positions = np.arange(len(ids))
+        hidden = positions[:, None] < positions
         for i in range(self._layers):
-            x += self._attention(f"blk.{i}.", self._norm(x, f"blk.{i}.attn_norm"), positions)
+            unseen = hidden
+            if self._windows and self._windows.pattern[i]:
+                unseen = hidden | (positions[:, None] - positions >= self._windows.size)
+            normal = self._norm(x, f"blk.{i}.attn_norm")
+            x += self._attention(f"blk.{i}.", normal, positions, unseen)
             normal = self._norm(x, f"blk.{i}.ffn_norm")
             gate = self._times(normal, f"blk.{i}.ffn_gate")
             gate /= 1 + np.exp(-gate)
             x += self._times(gate * self._times(normal, f"blk.{i}.ffn_up"), f"blk.{i}.ffn_down")
         return self._norm(x, "output_norm")
 
-    def _attention(self, layer: str, x: Floats, positions: NDArray[np.int64]) -> Floats:
+    def _attention(
+        self, layer: str, x: Floats, positions: NDArray[np.int64], unseen: NDArray[np.bool_]
+    ) -> Floats:
         tokens = len(x)
         size = int(self._value("attention.key_length"))
         queries, keys, values = (
@@ -92,7 +107,7 @@ class _Transformer:
         groups = len(queries) // len(keys)
         keys, values = keys.repeat(groups, axis=0), values.repeat(groups, axis=0)
         weights = queries @ keys.swapaxes(1, 2) / np.sqrt(size).astype(np.float32)
-        weights[:, positions[:, None] < positions] = -np.inf
+        weights[:, unseen] = -np.inf
         weights = np.exp(weights - weights.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
         heads = (weights @ values).swapaxes(0, 1).reshape(tokens, -1)
@@ -120,4 +135,4 @@ class _Transformer:
         return self._tensors.rows(f"{name}.weight", rows)
 
     def _value(self, name: str) -> float:
-        return float(self._header.metadata[f"qwen3.{name}"])
+        return float(self._header.metadata[f"{self._architecture}.{name}"])

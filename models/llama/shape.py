@@ -9,6 +9,8 @@ from typing import Protocol
 # Tokens of a slot: room for the longest query and document.
 _LEAST_CONTEXT = 4096
 _PREFIX_CONTEXT = 16384
+# What a slot can go back to, in windowed layers, each as large as their window.
+_CHECKPOINTS = 1
 # Of a model that does not tell its own.
 _PAIR = 512
 # Prompts that wait are computed together, which costs attention between all their tokens. A GPU
@@ -54,8 +56,11 @@ class Shape:
     forced: Mapping[str, str]
 
 
-def reading(wishes: Wishes, trained: int | None, on_gpu: bool) -> Shape:
-    """For hidden states of single positions; `trained` is the model's own context."""
+def reading(wishes: Wishes, trained: int | None, on_gpu: bool, windows: bool = False) -> Shape:
+    """For hidden states of single positions; `trained` is the model's own context.
+
+    Of a model with `windows`, a slot keeps what these still need.
+    """
     embedding = wishes.readout == "embedding"
     # A GPU has idle moments between the calls of one request that another can use.
     slots = wishes.llama_arg_n_parallel or (2 if on_gpu and not embedding else 1)
@@ -67,6 +72,8 @@ def reading(wishes: Wishes, trained: int | None, on_gpu: bool) -> Shape:
         forced = {"LLAMA_ARG_EMBEDDINGS": "1", "LLAMA_ARG_POOLING": "none"}
         return Shape(slots, context, least, context, False, _batch(context), forced)
     defaults, forced = {"LLAMA_ARG_CACHE_RAM": "0"}, {"LLAMA_ARG_EMBEDDINGS": "0"}
+    if windows:
+        defaults["LLAMA_ARG_CTX_CHECKPOINTS"] = str(_CHECKPOINTS)
     return Shape(slots, context, least, None, False, defaults, forced)
 
 

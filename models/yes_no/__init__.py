@@ -10,7 +10,7 @@ from pathlib import Path
 from models.llama import qwen3
 from models.llama.client import LlamaServer
 from models.llama.fingerprint import Fingerprint
-from models.llama.gguf import GGUFHeader
+from models.llama.gguf import read_header
 from models.llama.head import HEAD_KEY, Head
 from models.llama.readout.base import SerialReadout
 from models.llama.readout.embedding import EmbeddingReadout
@@ -46,8 +46,9 @@ CARDS: Sequence[Card] = (
 )
 
 
-def contradicts(header: GGUFHeader) -> str | None:
-    """Why a GGUF with this header is none of this family; None if it may be one."""
+def contradicts(_: Card, gguf: Path) -> str | None:
+    """See `Family.contradicts`."""
+    header = read_header(gguf)
     reason = qwen3.contradicts(header)
     if reason:
         return reason
@@ -60,12 +61,12 @@ def contradicts(header: GGUFHeader) -> str | None:
     return None
 
 
-def prepared(_: Card, source: Path, readout: str) -> Path:
+def prepared(_: Card, source: Path, readout: str, __: Sequence[str] | None) -> Path:
     """See `Family.prepared`."""
     return prepared_copy(source, YES_MINUS_NO) if readout == "prefix" else source
 
 
-def shape(wishes: ShapeWishes, trained: int | None, on_gpu: bool) -> Shape:
+def shape(_: Card, wishes: ShapeWishes, trained: int | None, on_gpu: bool) -> Shape:
     """See `Family.shape`."""
     return reading(wishes, trained, on_gpu)
 

@@ -6,6 +6,7 @@ Needs torch and transformers, see requirements-torch.txt.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -13,12 +14,19 @@ from torch.nn.functional import cosine_similarity, relu
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, Qwen3Model
 
 from tests.golden import yes_no
-from tests.golden.cases import CASES, Case
+from tests.golden.cases import CASES, WINDOWED, Case
 from toolkit import tiny_model
 
 PATH = Path(__file__).with_name("scores.json")
+WINDOWED_PATH = Path(__file__).with_name("windowed.json")
 VECTORS_PATH = Path(__file__).with_name("vectors.json")
 YES_NO_PATH = Path(__file__).with_name("yes_no.json")
+
+# Before and after each special token of the template; a request's text may spell them, too.
+_MARK = "\0"
+# In that of v3.5 the query in front is marked, too.
+_QUERY_LINE = "relevance to query: {query}\n"
+_MARKED_QUERY_LINE = f"relevance to query: {{query}}{_MARK}<|rerank_token|>{_MARK}\n"
 
 TEMPLATE = """<|im_start|>system
 You are a search relevance expert who can determine a ranking of the passages based on how relevant they are to the query. If the query is a question, how relevant a passage is depends on how well it answers the question. If not, try to analyze the intent of the query and assess how well each passage satisfies the intent. If an instruction is provided, you should follow the instruction when determining the ranking.<|im_end|>
@@ -35,6 +43,9 @@ I will provide you with {count} passages, each indicated by a numerical identifi
 
 """  # noqa: E501
 
+TEMPLATE = re.sub(r"<\|\w+\|>", rf"{_MARK}\g<0>{_MARK}", TEMPLATE)
+_EMBED = f"{_MARK}<|embed_token|>{_MARK}"
+
 YES_NO_BEFORE = """<|im_start|>system
 Judge whether the Document meets the requirements based on the Query and the Instruct provided. Note that the answer can only be "yes" or "no".<|im_end|>
 <|im_start|>user
@@ -45,9 +56,15 @@ YES_NO_INSTRUCTION = "Given a web search query, retrieve relevant passages that 
 
 
 class Reference:
-    """The published algorithm over a transformers model in float32."""
+    """The published algorithm over a transformers model in float32.
+
+    A model with windows has the prompt of v3.5.
+    """
 
     def __init__(self, tiny: tiny_model.TinyModel) -> None:
+        windowed = tiny.config.use_sliding_window
+        line = _MARKED_QUERY_LINE if windowed else _QUERY_LINE
+        self.template = TEMPLATE.replace(_QUERY_LINE, line)
         shape = vars(tiny.config)
         config = Qwen3Config(vocab_size=tiny.tokenizer.get_vocab_size(), **shape)
         config._attn_implementation = "eager"
@@ -65,22 +82,31 @@ class Reference:
     def block(self, query: str, documents: list[str], instruction: str | None) -> torch.Tensor:
         """Projected vectors: one row for each document, then the query's."""
         passages = [
-            f'<passage id="{i}">\n{text}<|embed_token|>\n</passage>'
-            for i, text in enumerate(documents)
+            f'<passage id="{i}">\n{text}{_EMBED}\n</passage>' for i, text in enumerate(documents)
         ]
-        prompt = TEMPLATE.format(
+        prompt = self.template.format(
             count=len(documents),
             query=query,
             instruct=f"<instruct>\n{instruction}\n</instruct>\n" if instruction else "",
             passages="\n".join(passages),
         )
-        ids = self.tokenizer(prompt, return_tensors="pt")["input_ids"]
+        ids = torch.tensor([self.ids(prompt)])
         hidden = self.model(ids).last_hidden_state[0]
         embed, rerank = self.tokenizer.convert_tokens_to_ids(
             ["<|embed_token|>", "<|rerank_token|>"]
         )
-        rows = torch.cat([hidden[ids[0] == embed], hidden[ids[0] == rerank]])
+        rows = torch.cat([hidden[ids[0] == embed], hidden[ids[0] == rerank][-1:]])
         return relu(rows @ self.first.T) @ self.second.T
+
+    def ids(self, prompt: str) -> list[int]:
+        """Those of the prompt, special tokens only where the template has them."""
+        ids = []
+        for i, part in enumerate(prompt.split(_MARK)):
+            if i % 2:
+                ids.append(self.tokenizer.convert_tokens_to_ids(part))
+            else:
+                ids += self.tokenizer(part, split_special_tokens=True)["input_ids"]
+        return ids
 
     def scores(self, case: Case) -> list[float]:
         query = self.truncate(case.query, 512)
@@ -142,6 +168,9 @@ if __name__ == "__main__":
     reference = Reference(tiny_model.make())
     golden = {name: reference.scores(case) for name, case in CASES.items()}
     PATH.write_text(json.dumps(golden, indent=1) + "\n")
+    windowed = Reference(tiny_model.make(tiny_model.WINDOWED))
+    scores = {name: windowed.scores(CASES[name]) for name in WINDOWED}
+    WINDOWED_PATH.write_text(json.dumps(scores, indent=1) + "\n")
     korean = CASES["korean"]
     vectors = reference.block(korean.query, korean.documents, None)[:-1]
     VECTORS_PATH.write_text(json.dumps({"korean": vectors.tolist()}, indent=1) + "\n")
