@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from app import VERSION, info, metrics, playground, status
 from app.admission import Admission
+from app.calibration import calibration_of
 from app.connections import shortage
 from app.dialects import DIALECTS
 from app.dialects.dialect import Dialect
@@ -91,8 +92,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     asyncio.get_running_loop().set_exception_handler(shortage)
     memory = _LARGEST_BODIES * settings.max_body_bytes
     async with open_model(settings) as model:
-        if reason := contradicts(settings.scores, model.card):
+        calibration = await asyncio.to_thread(
+            calibration_of, settings.gguf, settings.calibration_path
+        )
+        if reason := contradicts(settings.scores, model.card, calibration):
             raise ConfigurationError(f"RERANKER_SCORES is {settings.scores}: {reason}")
         admission = Admission(model.slots + settings.queue_limit, memory)
-        app.state.service = Service(settings, model, admission)
+        app.state.service = Service(settings, model, admission, calibration)
         yield {"answer_seconds": settings.body_timeout_seconds, "answer_bytes": memory}

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from app.admission import Admission
+from app.calibration import Calibration, NotCalibrated
 from app.disconnect import unless_disconnected
 from app.drain import Turn
 from app.settings import Settings
@@ -14,12 +15,19 @@ from models.rerank import Ranking, RankingModel, Task
 
 
 class Service:
-    """The model of a running app, and the places for its requests."""
+    """The model of a running app, the places for its requests, and how its scores calibrate."""
 
-    def __init__(self, settings: Settings, model: RankingModel, admission: Admission) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        model: RankingModel,
+        admission: Admission,
+        calibration: Calibration | NotCalibrated,
+    ) -> None:
         self.settings = settings
         self.model = model
         self.admission = admission
+        self.calibration = calibration
 
     async def rank(self, request: Request, task: Task) -> Ranking:
         """Rank for the client of `request`, as long as it is there; raises what the model does."""

@@ -128,10 +128,19 @@ class Settings:
     scores: Annotated[
         Scale | None,
         Rule(
-            values.choice("cosine", "unit"),
-            "what scores are where a request does not say: `cosine`, from −1 to 1, or `unit`, "
-            "from 0 to 1",
+            values.choice("cosine", "unit", "calibrated"),
+            "what scores are where a request does not say: `cosine`, from −1 to 1, `unit`, from 0 "
+            "to 1, or `calibrated`, probabilities by the file of `RERANKER_CALIBRATION`",
             shown="the model's own; `unit` in dialects that promise it",
+        ),
+    ] = None
+    calibration: Annotated[
+        Path | None,
+        Rule(
+            values.path,
+            "what `python -m app evaluate --calibrate` wrote; a start with that of another GGUF is "
+            "refused",
+            shown="`calibration.json` in `weights/<name>/`, if it is there",
         ),
     ] = None
     root_path: Annotated[
@@ -361,6 +370,11 @@ class Settings:
     def projector_path(self) -> Path:
         """The projector file, by default in the model's folder under weights/."""
         return self.projector or Path("weights") / self.model / "projector.safetensors"
+
+    @property
+    def calibration_path(self) -> Path:
+        """The calibration file, by default in the model's folder under weights/."""
+        return self.calibration or Path("weights") / self.model / "calibration.json"
 
     @property
     def url(self) -> str:

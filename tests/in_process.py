@@ -11,6 +11,7 @@ import numpy as np
 from fastapi import FastAPI
 
 from app.admission import Admission
+from app.calibration import Calibration, NotCalibrated
 from app.main import create_app
 from app.service import Service
 from app.settings import Settings
@@ -51,9 +52,12 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         yield asking
 
 
-def app_of(model: RankingModel, **settings: Any) -> FastAPI:
+def app_of(
+    model: RankingModel, calibration: Calibration | NotCalibrated | None = None, **settings: Any
+) -> FastAPI:
     """The app in front of `model`, with `settings` beside those of the environment."""
     app = create_app()
-    service = Service(Settings(**settings), model, Admission(8, 2**20))
+    calibration = calibration or NotCalibrated("none was made")
+    service = Service(Settings(**settings), model, Admission(8, 2**20), calibration)
     app.state.settings, app.state.service = service.settings, service
     return app

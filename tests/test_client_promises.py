@@ -252,7 +252,7 @@ def test_any_candidate(url: str, up: bool) -> None:
 
 
 def test_one_broken_candidate_leaves_the_order_of_the_others() -> None:
-    ordered = Fallback().order([*CANDIDATES, Candidate("d", 9, datetime.min), Candidate("e", None)])  # type: ignore[arg-type]
+    ordered = Fallback().order([*CANDIDATES, Candidate("d", 9, datetime.min), Candidate("e")])
     assert [candidate.text for candidate in ordered] == ["d", "b", "c", "a", "e"]
 
 

@@ -5,6 +5,7 @@ The server is named by `RERANKER_URL`, the model by `RERANKER_MODEL` and a key, 
 """
 
 from .answer import Result, Results
+from .blend import Blend
 from .breaker import CircuitBreaker
 from .candidates import Candidate, Fallback
 from .errors import RequestError, RerankerError, SettingsError
@@ -12,6 +13,7 @@ from .reranker import AsyncReranker, Reranker
 
 __all__ = [
     "AsyncReranker",
+    "Blend",
     "Candidate",
     "CircuitBreaker",
     "Fallback",

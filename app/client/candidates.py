@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from .recency import recency
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a vector search found: `similarity` is its score, 0…1, `created_at` the text's time."""
+    """What a search found: `similarity` is its score, 0…1, `created_at` the text's time."""
 
     text: str
-    similarity: float
+    similarity: float | None = None
     created_at: datetime | None = None
 
 
@@ -45,8 +47,8 @@ class Fallback:
         return [candidates[place] for place in places]
 
     def _score(self, candidate: Candidate, now: float) -> float:
-        recency = _recency(candidate, now, self.half_life_days)
-        score = self.similarity_weight * _similarity(candidate) + self.recency_weight * recency
+        recent = recency(candidate, now, self.half_life_days)
+        score = self.similarity_weight * _similarity(candidate) + self.recency_weight * recent
         return 0.0 if math.isnan(score) else score
 
 
@@ -57,11 +59,3 @@ def _similarity(candidate: Any) -> float:
     except Exception:
         return 0.0
     return similarity if math.isfinite(similarity) else 0.0
-
-
-def _recency(candidate: Any, now: float, half_life_days: float) -> float:
-    try:
-        days = max(0.0, now - float(candidate.created_at.timestamp())) / 86_400
-        return float(0.5 ** (days / half_life_days))
-    except Exception:
-        return 0.0

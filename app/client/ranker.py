@@ -10,16 +10,19 @@ import operator
 import os
 import ssl
 from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from .answer import Answer, Results
+from .blend import Blend
 from .breaker import CircuitBreaker
 from .candidates import Candidate, Fallback
 from .errors import RequestError, RerankerError, SettingsError
 from .proxy import proxy_for
 from .server import Server, bearer
+
+T = TypeVar("T")
 
 _log = logging.getLogger("reranker")
 
@@ -46,6 +49,7 @@ class Ranker:
         timeout: float,
         fallback: Fallback | None,
         breaker: CircuitBreaker | None,
+        blend: Blend | None,
     ) -> None:
         """Take what is None from the environment.
 
@@ -60,7 +64,8 @@ class Ranker:
         self._url = url or os.environ.get("RERANKER_URL") or "http://localhost:7998"
         self._keys = os.environ.get("RERANKER_API_KEY", "") if api_key is None else api_key
         self._timeout = _seconds(timeout)
-        self._fallback = fallback or Fallback()
+        self._fallback = fallback or blend or Fallback()
+        self._blend = blend
         self._breaker = breaker or CircuitBreaker()
         self._http: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -82,9 +87,24 @@ class Ranker:
         top_n: int | None,
         instruction: str | None,
         split: bool = False,
+        scores: str | None = None,
     ) -> Results:
         """Rank the documents; raises `RerankerError`."""
-        return await self._in_time(self._rerank(query, documents, top_n, instruction, split))
+        return await self._in_time(
+            self._rerank(query, documents, top_n, instruction, split, scores)
+        )
+
+    async def described(self) -> dict[str, Any]:
+        """What `/v1/models` says of the model served; raises `RerankerError`."""
+        answer = await self._in_time(self._ask("GET", "/v1/models", b"", 0))
+        if not answer.is_success:
+            raise self._refused(answer)
+        try:
+            return dict(json.loads(answer.content)["data"][0])
+        except Exception:
+            raise RerankerError(
+                f"{self.server} does not say which model it serves", answer.status
+            ) from None
 
     async def rank(
         self, query: str, candidates: Sequence[Candidate], top_n: int | None
@@ -92,10 +112,16 @@ class Ranker:
         """Rank the candidates, unless the server is known to be down; raises `RerankerError`."""
         if not self._breaker.allows():
             raise CircuitOpen("the server did not answer a moment ago")
-        results = await self._in_time(self._probe_and_rerank(query, _texts(candidates), top_n))
+        # Blended, any of them may come first.
+        wanted = None if self._blend else top_n
+        count = _count(top_n)
+        results = await self._in_time(self._probe_and_rerank(query, _texts(candidates), wanted))
         if self._breaker.succeeded():
             _log.info("reranker answers again")
-        return [candidates[result.index] for result in results]
+        ranked = [candidates[result.index] for result in results]
+        if self._blend:
+            ranked = self._blend.order(ranked, [result.relevance_score for result in results])
+        return ranked[:count]
 
     def order(
         self, candidates: Sequence[Candidate], top_n: int | None, error: Exception
@@ -122,7 +148,7 @@ class Ranker:
         if http and self._loop is asyncio.get_running_loop():
             await http.aclose()
 
-    async def _in_time(self, requests: Coroutine[Any, Any, Results]) -> Results:
+    async def _in_time(self, requests: Coroutine[Any, Any, T]) -> T:
         try:
             return await asyncio.wait_for(requests, self._timeout)
         except RerankerError:
@@ -140,7 +166,8 @@ class Ranker:
             answer = await asyncio.wait_for(probe, _CONNECT_SECONDS)
             if not answer.is_success:
                 raise self._refused(answer)
-        return await self._rerank(query, documents, top_n, None)
+        scores = "unit" if self._blend else None
+        return await self._rerank(query, documents, top_n, None, scores=scores)
 
     async def _rerank(
         self,
@@ -149,10 +176,11 @@ class Ranker:
         top_n: int | None,
         instruction: str | None,
         split: bool = False,
+        scores: str | None = None,
     ) -> Results:
         count = _count(top_n)
         listed = _listed(documents)
-        body = _body(self.model, query, listed, count, instruction, split)
+        body = _body(self.model, query, listed, count, instruction, split, scores)
         answer = await self._ask("POST", "/v1/rerank", body, len(listed))
         if not answer.is_success:
             raise self._refused(answer)
@@ -261,9 +289,10 @@ def _body(
     count: int | None,
     instruction: str | None,
     split: bool,
+    scores: str | None,
 ) -> bytes:
     body: dict[str, Any] = {"model": model, "query": query, "documents": documents}
-    options: dict[str, Any] = {"top_n": count, "instruction": instruction}
+    options: dict[str, Any] = {"top_n": count, "instruction": instruction, "scores": scores}
     if split:
         options |= {"long_documents": "split", "return_passages": True}
     body |= {name: value for name, value in options.items() if value is not None}

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from .answer import Results
 from .background import background
+from .blend import Blend
 from .breaker import CircuitBreaker
 from .candidates import Candidate, Fallback
 from .ranker import Ranker
@@ -27,13 +28,15 @@ class Reranker:
         timeout: float = 30.0,
         fallback: Fallback | None = None,
         breaker: CircuitBreaker | None = None,
+        blend: Blend | None = None,
     ) -> None:
         """Take what is None from the environment.
 
-        `timeout` is how many seconds a call takes at most, all in all. Raises `RerankerError` if
-        an argument is wrong.
+        `timeout` is how many seconds a call takes at most, all in all. With `blend` recency counts
+        in `rerank_or_fallback`, and without a server too unless there is a `fallback`. Raises
+        `RerankerError` if an argument is wrong.
         """
-        self._ranker = Ranker(url, model, api_key, timeout, fallback, breaker)
+        self._ranker = Ranker(url, model, api_key, timeout, fallback, breaker, blend)
 
     @property
     def url(self) -> str:
@@ -67,13 +70,22 @@ class Reranker:
         instruction: str | None = None,
         *,
         split: bool = False,
+        scores: str | None = None,
     ) -> Results:
         """Rank the documents, best first, the `top_n` best or all; raises `RerankerError`.
 
         None and 0 mean all. With `split`, a document longer than the model reads has the score of
-        its best passage; else it is cut.
+        its best passage; else it is cut. `scores` are "unit", "calibrated", … as the service takes
+        them, None being its own.
         """
-        return _wait(self._ranker.rerank(query, documents, top_n, instruction, split))
+        return _wait(self._ranker.rerank(query, documents, top_n, instruction, split, scores))
+
+    def described(self) -> dict[str, Any]:
+        """What the service says of its model: `id`, `kind`, `score`, `sha256`, …
+
+        Raises `RerankerError`.
+        """
+        return _wait(self._ranker.described())
 
     def rerank_or_fallback(
         self, query: str, candidates: Sequence[Candidate], top_n: int | None = None
@@ -101,9 +113,10 @@ class AsyncReranker:
         timeout: float = 30.0,
         fallback: Fallback | None = None,
         breaker: CircuitBreaker | None = None,
+        blend: Blend | None = None,
     ) -> None:
         """See `Reranker`."""
-        self._ranker = Ranker(url, model, api_key, timeout, fallback, breaker)
+        self._ranker = Ranker(url, model, api_key, timeout, fallback, breaker, blend)
 
     @property
     def url(self) -> str:
@@ -137,10 +150,15 @@ class AsyncReranker:
         instruction: str | None = None,
         *,
         split: bool = False,
+        scores: str | None = None,
     ) -> Results:
         """See `Reranker.rerank`."""
-        ranking = self._ranker.rerank(query, documents, top_n, instruction, split)
+        ranking = self._ranker.rerank(query, documents, top_n, instruction, split, scores)
         return await asyncio.wrap_future(background.submit(ranking))
+
+    async def described(self) -> dict[str, Any]:
+        """See `Reranker.described`."""
+        return await asyncio.wrap_future(background.submit(self._ranker.described()))
 
     async def rerank_or_fallback(
         self, query: str, candidates: Sequence[Candidate], top_n: int | None = None

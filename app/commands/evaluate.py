@@ -15,15 +15,16 @@ import typer
 from rich.console import Console
 
 from app.batch.errors import BatchError, ServiceUnavailable
-from app.client import RerankerError
+from app.client import Reranker, RerankerError
 from app.commands.exit_status import INTERRUPTED, PROBLEM, UNREACHABLE, USAGE, fail
 from app.commands.progress import progress_bar
-from app.evaluate.answers import Asking, Service
+from app.evaluate.answers import Answers, Asking, Service
 from app.evaluate.dataset import Dataset
 from app.evaluate.jsonl import read_jsonl
 from app.evaluate.trec import read_trec
 
 if TYPE_CHECKING:
+    from app.evaluate.calibration import Fitted, Served
     from app.evaluate.report import Report
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -67,6 +68,16 @@ def evaluate(
     agree: Annotated[
         bool, typer.Option("--agree", help="Compare scores and orders; needs no judgements.")
     ] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Fit probabilities to the scores of the first service."),
+    ] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of --calibrate; else weights/MODEL/calibration.json.", dir_okay=False
+        ),
+    ] = None,
     out: Annotated[
         Path, typer.Option(help="Folder for answers and reports.", file_okay=False)
     ] = Path("evaluation"),
@@ -85,6 +96,7 @@ def evaluate(
     \b
     python -m app evaluate scifact/
     python -m app evaluate mine.jsonl --against q4=http://localhost:7999 --agree
+    python -m app evaluate mine.jsonl --calibrate
     python -m app evaluate --run bm25.run --collection collection.tsv \\
         --topics topics.tsv --qrels qrels.txt
 
@@ -100,20 +112,26 @@ def evaluate(
     """
     _check_packages()
     services = _services(url, against or [])
+    if calibration and not calibrate:
+        raise typer.BadParameter("--calibration is where --calibrate writes; give both")
     if agree and len(services) < 2:
         raise typer.BadParameter("--agree compares services; name another with --against NAME=URL")
     try:
         dataset = _first(_read(data, run, qrels, topics, collection, split, depth), queries)
         if not agree and not any(query.judged for query in dataset.queries):
             raise BatchError("no relevant document is known for any query; --agree needs none")
+        served = _served(services[0], dataset) if calibrate else None
         out.mkdir(parents=True, exist_ok=True)
-        asking = Asking(out, in_flight, patience, restart)
+        blend = dataset.dated and not calibrate
+        scores = "raw" if calibrate else "unit" if blend else None
+        asking = Asking(out, in_flight, patience, restart, scores)
         with progress_bar() as progress:
             answers = [asking.ask(service, dataset, progress) for service in services]
         # Not sooner, as its packages take seconds to load.
         from app.evaluate.report import Report
 
-        report = Report.of(dataset, answers)
+        fitted = _fitted(dataset, answers[0], served, calibration) if served else None
+        report = Report.of(dataset, answers, blend=blend, fitted=fitted)
         (out / "report.json").write_text(report.as_json(), encoding="utf-8")
         (out / "report.html").write_text(report.as_html(), encoding="utf-8")
     except ServiceUnavailable as error:
@@ -178,6 +196,29 @@ def _read(
 
 def _first(dataset: Dataset, queries: int | None) -> Dataset:
     return replace(dataset, queries=dataset.queries[:queries])
+
+
+def _served(service: Service, dataset: Dataset) -> Served:
+    """What is calibrated, before anything is asked that would be in vain."""
+    from app.evaluate.calibration import Served, halves
+
+    halves(dataset)
+    with Reranker(service.url, service.model, service.key) as client:
+        return Served.of(client.described())
+
+
+def _fitted(dataset: Dataset, answers: Answers, served: Served, path: Path | None) -> Fitted:
+    """The calibration, written where the service finds it, or to `path`."""
+    from app.evaluate.calibration import calibrate
+
+    if not path and not _NAME.fullmatch(served.model):
+        raise BatchError(f"{served.model!r} names no folder below weights; give --calibration FILE")
+    fitted = calibrate(dataset, answers, served)
+    path = path or Path("weights", served.model, "calibration.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(fitted.as_json(), encoding="utf-8")
+    typer.echo(path)
+    return fitted
 
 
 def _show(report: Report, out: Path) -> None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from fastapi import HTTPException, Request
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from app.calibration import Calibration, NotCalibrated
 from app.dialects.fields import Score
 from app.errors import Problem
 from app.scores import Scale, order, scaled
@@ -29,7 +31,8 @@ class Body(BaseModel):
 
     scores: Scale | None = Field(
         None,
-        description="what scores are: the model's cosine, unit from 0 to 1, or raw from the model",
+        description="what scores are: the model's cosine, unit from 0 to 1, raw from the model, or "
+        "calibrated probabilities",
     )
     min_score: Score | None = Field(None, description="leave out results with lower scores")
 
@@ -53,7 +56,7 @@ AnyBody = TypeVar("AnyBody", bound=Body)
 class Ranked(Generic[AnyBody]):
     """A request and its ranking by the model of `card`: all that an answer is made of.
 
-    Its scores are on the `scale`, or the model's own.
+    Its scores are on the `scale`, or the model's own; calibrated ones by `calibration`.
     """
 
     body: AnyBody
@@ -61,6 +64,7 @@ class Ranked(Generic[AnyBody]):
     card: Card
     request_id: str
     scale: Scale | None = None
+    calibration: Calibration | NotCalibrated | None = None
 
     @property
     def tokens(self) -> int:
@@ -69,17 +73,20 @@ class Ranked(Generic[AnyBody]):
 
     def in_order(self) -> list[float]:
         """The score of each document, as they were sent."""
-        scores: list[float] = scaled(self.scale, self.ranking, self.card).tolist()
+        scores: list[float] = self._scores().tolist()
         return scores
 
     def best_first(self) -> list[tuple[int, float]]:
         """(index, score) of the documents wanted, best score first, ties in input order."""
-        scores = scaled(self.scale, self.ranking, self.card)
+        scores = self._scores()
         best = order(self.ranking)
         if self.body.min_score is not None:
             best = best[scores[best] >= self.body.min_score]
         best = best[: self.body.most() or None]
         return list(zip(best.tolist(), scores[best].tolist(), strict=True))
+
+    def _scores(self) -> NDArray[Any]:
+        return scaled(self.scale, self.ranking, self.card, self.calibration)
 
 
 class Dialect(Protocol):

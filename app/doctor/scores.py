@@ -39,17 +39,15 @@ def check_scores(plan: Plan, model: str | None) -> Finding:
     key = next(iter(plan.settings.api_keys), None)
     try:
         with Reranker(plan.settings.url, api_key=key, timeout=_TIMEOUT_SECONDS) as client:
-            return compare(client.rerank(QUERY, DOCUMENTS), unit=plan.settings.scores == "unit")
+            return compare(client.rerank(QUERY, DOCUMENTS, scores="cosine"))
     except RerankerError as error:
         return problem(subject, str(error), "follow that, or see the log of the service")
 
 
-def compare(results: Sequence[Result], unit: bool = False) -> Finding:
-    """Results of the example, cosines or `unit` scores, against the published cosines."""
+def compare(results: Sequence[Result]) -> Finding:
+    """Results of the example against the published cosines."""
     subject = "scores"
     scores = {result.index: result.relevance_score for result in results}
-    if unit:
-        scores = {index: 2 * score - 1 for index, score in scores.items()}
     difference = max(abs(scores[index] - score) for index, score in PUBLISHED.items())
     best = {result.index for result in results[: len(PUBLISHED)]}
     told = f"the model card's example differs from its published scores by {difference:.3f} at most"

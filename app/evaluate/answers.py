@@ -64,7 +64,9 @@ class _TimedResults(Results):
 
 
 class _TimedClient(AsyncReranker):
-    """A client that tells how long its answers took."""
+    """A client that tells how long its answers took; its scores are `scale` ones."""
+
+    scale: str | None = None
 
     async def rerank(
         self,
@@ -74,10 +76,13 @@ class _TimedClient(AsyncReranker):
         instruction: str | None = None,
         *,
         split: bool = False,
+        scores: str | None = None,
     ) -> _TimedResults:
         """See `Reranker.rerank`."""
         start = time.perf_counter()
-        results = await super().rerank(query, documents, top_n, instruction, split=split)
+        results = await super().rerank(
+            query, documents, top_n, instruction, split=split, scores=scores or self.scale
+        )
         timed = _TimedResults(results)
         timed.seconds = time.perf_counter() - start
         timed.total_tokens = results.total_tokens
@@ -88,13 +93,15 @@ class _TimedClient(AsyncReranker):
 class Asking:
     """How services are asked: requests at a time, seconds to wait for one that is down.
 
-    Answers are kept in `folder`, where the next run goes on, unless it is to `restart`.
+    Answers are kept in `folder`, where the next run goes on, unless it is to `restart`. Scores are
+    `unit`, `raw`, …, None being the service's own.
     """
 
     folder: Path
     in_flight: int = 1
     patience: float = 300.0
     restart: bool = False
+    scores: str | None = None
 
     def ask(self, service: Service, dataset: Dataset, progress: Progress) -> Answers:
         """Let `service` rank every query's candidates.
@@ -104,7 +111,9 @@ class Asking:
         outputs = Outputs(self.folder / f"{service.name}.jsonl")
         outputs.check(dataset.files.values())
         client = _TimedClient(service.url, service.model, service.key, timeout=_TIMEOUT_SECONDS)
+        client.scale = self.scores
         job_is = {"service": client.url, "dataset": _digest(dataset)}
+        job_is |= {"scores": self.scores} if self.scores else {}
         with Journal(outputs, job_is, restart=self.restart) as journal:
             job = Job(
                 dataset, Inputs(dataset.files), client, _encode, journal, progress, self.patience

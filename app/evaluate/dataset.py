@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,17 @@ class DataError(BatchError):
 
 @dataclass(frozen=True)
 class Query:
-    """A query with the ids of its candidates, as the first stage ordered them."""
+    """A query with the ids of its candidates, as the first stage ordered them.
+
+    Where documents have times, `created_at` has some of them by id, and it was asked at `asked_at`.
+    """
 
     id: str
     text: str
     candidates: Sequence[str]
     judgements: Judgements
+    created_at: Mapping[str, datetime] = field(default_factory=dict)
+    asked_at: datetime | None = None
 
     @property
     def judged(self) -> bool:
@@ -49,6 +55,11 @@ class Dataset:
     def __len__(self) -> int:
         """How many queries there are."""
         return len(self.queries)
+
+    @property
+    def dated(self) -> bool:
+        """Whether any document has a time."""
+        return any(query.created_at for query in self.queries)
 
     def __iter__(self) -> Iterator[Entry]:
         """The queries, as entries of a job."""

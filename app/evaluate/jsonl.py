@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from app.evaluate.dataset import DataError, Dataset, Query, checked
 def read_jsonl(path: Path, depth: int) -> Dataset:
     """Each line is `{"query", "documents", "relevant"}`, of which the last may be absent.
 
-    `relevant` holds indices of documents; as many numbers as documents are their grades. Raises
-    `DataError`.
+    `relevant` holds indices of documents; as many numbers as documents are their grades.
+    `created_at` may hold a time, or null, for each document, and `asked_at` that of the query,
+    which is else that of the newest document. Raises `DataError`.
     """
     queries: list[Query] = []
     texts: dict[str, str] = {}
@@ -34,7 +36,10 @@ def read_jsonl(path: Path, depth: int) -> Dataset:
         grades = _grades(record.get("relevant", []), len(documents), place)
         texts.update(zip(ids, documents, strict=True))
         judgements = {ids[index]: grade for index, grade in grades.items()}
-        queries.append(Query(id, query, ids[:depth], judgements))
+        times = _times(record.get("created_at"), len(documents), place)
+        created_at = {id: time for id, time in zip(ids, times, strict=True) if time}
+        asked_at = _time(record.get("asked_at"), place) or max(created_at.values(), default=None)
+        queries.append(Query(id, query, ids[:depth], judgements, created_at, asked_at))
     return checked(Dataset(queries, texts, {"requests": path}))
 
 
@@ -72,3 +77,23 @@ def _grades(relevant: object, documents: int, place: str) -> dict[int, int]:
             f"{place}: relevant names {outside[0]}, but there are {documents} documents"
         )
     return {index: int(index in relevant) for index in range(documents)}
+
+
+def _times(values: object, documents: int, place: str) -> list[datetime | None]:
+    if values is None:
+        return [None] * documents
+    if not isinstance(values, list) or len(values) != documents:
+        raise DataError(f"{place}: created_at is a list with a time, or null, for each document")
+    return [_time(value, place) for value in values]
+
+
+def _time(value: object, place: str) -> datetime | None:
+    """A time as in 2026-11-01T09:00:00Z, in UTC where it names no zone."""
+    if value is None:
+        return None
+    try:
+        # Python 3.10 reads no Z.
+        time = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+    except ValueError:
+        raise DataError(f"{place}: {value!r} is no time like 2026-11-01T09:00:00Z") from None
+    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)

@@ -10,6 +10,7 @@ import numpy as np
 from ir_measures import RR, P, R, nDCG
 from scipy import stats
 
+from app.client import Blend, Candidate
 from app.evaluate.answers import Answers
 from app.evaluate.dataset import Dataset, Query
 
@@ -96,6 +97,19 @@ def reranked(dataset: Dataset, answers: Answers, depth: int | None = None) -> Or
         if answer:
             head.sort(key=lambda id: -scores[id])
         orders[query.id] = [*head, *tail]
+    return orders
+
+
+def blended(dataset: Dataset, answers: Answers) -> Orders:
+    """The candidates by the service's `unit` scores and their recency when the query was asked."""
+    orders = dict(reranked(dataset, answers))
+    for query in dataset.queries:
+        answer = answers.by_query.get(query.id)
+        if answer and query.asked_at:
+            found = [Candidate(id, created_at=query.created_at.get(id)) for id in answer.scores]
+            scores = list(answer.scores.values())
+            ordered = Blend().order(found, scores, query.asked_at.timestamp())
+            orders[query.id] = [candidate.text for candidate in ordered]
     return orders
 
 

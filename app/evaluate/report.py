@@ -14,6 +14,7 @@ from rich.table import Table
 
 from app.evaluate.agreement import Agreement, agree
 from app.evaluate.answers import Answers
+from app.evaluate.calibration import Fitted
 from app.evaluate.dataset import Dataset
 from app.evaluate.measures import (
     MAIN,
@@ -21,6 +22,7 @@ from app.evaluate.measures import (
     Difference,
     Orders,
     Values,
+    blended,
     by_depth,
     compare,
     evaluate,
@@ -37,7 +39,7 @@ _SHOWN_DOCUMENTS = 5
 
 @dataclass(frozen=True)
 class Ranker:
-    """A way to order candidates; seconds and tokens are of one query, None for no reranking."""
+    """A way to order candidates; seconds and tokens are of one query, None if nobody is asked."""
 
     name: str
     orders: Orders
@@ -62,18 +64,29 @@ class Report:
     dataset: Dataset
     rankers: Sequence[Ranker]
     agreements: Mapping[tuple[str, str], Agreement]
+    fitted: Fitted | None = None
 
     @classmethod
-    def of(cls, dataset: Dataset, services: Sequence[Answers]) -> Report:
-        """Measure what the services answered; the others are compared with the first one."""
+    def of(
+        cls,
+        dataset: Dataset,
+        services: Sequence[Answers],
+        *,
+        blend: bool = False,
+        fitted: Fitted | None = None,
+    ) -> Report:
+        """Measure what the services answered; the others are compared with the first one.
+
+        With `blend`, whose scores are `unit`, each is measured with recency too.
+        """
         judged = any(query.judged for query in dataset.queries)
         pairs = {
             (one.service, two.service): agree(one, two)
             for place, one in enumerate(services)
             for two in services[place + 1 :]
         }
-        rankers = _rankers(dataset, services) if judged else []
-        return cls(dataset, rankers, pairs)
+        rankers = _rankers(dataset, services, blend) if judged else []
+        return cls(dataset, rankers, pairs, fitted)
 
     @property
     def judged(self) -> int:
@@ -83,7 +96,8 @@ class Report:
     def tables(self) -> list[Table]:
         """For a terminal."""
         tables = [_measures_table(self)] if self.rankers else []
-        return tables + ([_agreement_table(self)] if self.agreements else [])
+        tables += [_agreement_table(self)] if self.agreements else []
+        return tables + ([_calibration_table(self.fitted)] if self.fitted else [])
 
     def as_dict(self) -> dict[str, Any]:
         """All figures, for other programs."""
@@ -97,6 +111,7 @@ class Report:
                 {"services": pair} | asdict(agreement)
                 for pair, agreement in self.agreements.items()
             ],
+            "calibration": self.fitted.as_dict() if self.fitted else None,
         }
 
     def as_json(self) -> str:
@@ -118,7 +133,7 @@ class Report:
         )
 
 
-def _rankers(dataset: Dataset, services: Sequence[Answers]) -> list[Ranker]:
+def _rankers(dataset: Dataset, services: Sequence[Answers], blend: bool) -> list[Ranker]:
     orders = first_stage(dataset)
     rankers = [Ranker(NONE, orders, evaluate(dataset.queries, orders))]
     for answers in services:
@@ -143,7 +158,22 @@ def _rankers(dataset: Dataset, services: Sequence[Answers]) -> list[Ranker]:
                 failed=answers.failed,
             )
         )
+        if blend:
+            rankers.append(_blended(dataset, answers, rankers))
     return rankers
+
+
+def _blended(dataset: Dataset, answers: Answers, others: Sequence[Ranker]) -> Ranker:
+    orders = blended(dataset, answers)
+    values = evaluate(dataset.queries, orders)
+    none, first = others[0].values[MAIN], others[1].values[MAIN]
+    return Ranker(
+        f"{answers.service} + Blend",
+        orders,
+        values,
+        gain=compare(values[MAIN], none),
+        against_first=compare(values[MAIN], first),
+    )
 
 
 def _measures_table(report: Report) -> Table:
@@ -186,6 +216,19 @@ def _agreement_table(report: Report) -> Table:
             f"{found.mean_difference:.4f}",
             f"{found.largest_difference:.4f}",
         )
+    return table
+
+
+def _calibration_table(fitted: Fitted) -> Table:
+    half = fitted.held_out
+    curve = fitted.calibration
+    table = Table(
+        title=f"sigmoid({curve.a:.4g} · score {curve.b:+.4g}) on {half.pairs:,} pairs held out"
+    )
+    for name in ("", "Brier score", "calibration error"):
+        table.add_column(name, justify="right" if name else "left")
+    for name, quality in fitted.qualities().items():
+        table.add_row(name, f"{quality.brier:.4f}", f"{quality.ece:.4f}")
     return table
 
 

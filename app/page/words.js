@@ -67,7 +67,7 @@ const languages = {
     down: (places) => `down ${number(places)}`,
     same: "same place",
     scale: ({ score, score_range: [low, high], kind }) =>
-      `Scores ${score === "cosine" ? "are cosines" : "lie"} between ${number(low)} and ${number(high)}` +
+      `Scores ${{ cosine: "are cosines", "calibrated probability": "are calibrated probabilities" }[score] ?? "lie"} between ${number(low)} and ${number(high)}` +
       (kind === "listwise" ? ": compare them within one ranking, not across rankings." : "."),
 
     failures: {
@@ -167,7 +167,7 @@ const languages = {
     down: (places) => `${number(places)}계단 아래로`,
     same: "제자리",
     scale: ({ score, score_range: [low, high], kind }) =>
-      `점수는 ${number(low)}에서 ${number(high)} 사이의 ${score === "cosine" ? "코사인" : "값"}입니다.` +
+      `점수는 ${number(low)}에서 ${number(high)} 사이의 ${{ cosine: "코사인", "calibrated probability": "보정된 확률" }[score] ?? "값"}입니다.` +
       (kind === "listwise"
         ? " 한 번의 결과 안에서만 비교하고, 다른 결과와는 비교하지 마세요."
         : ""),

@@ -36,7 +36,9 @@ def fetch(settings: Settings) -> Path | None:
     if gguf:
         _check(settings, gguf)
     if gguf and not settings.llama_server_url:
-        return _prepared(settings, gguf)
+        gguf = _prepared(settings, gguf)
+    if settings.calibration or settings.scores == "calibrated":
+        _check_calibration(settings, gguf)
     return gguf
 
 
@@ -50,6 +52,14 @@ def _check(settings: Settings, gguf: Path) -> None:
         check_file(settings.model, gguf)
     except (ConfigurationError, GGUFError, OSError) as error:
         raise WeightsError(str(error)) from error
+
+
+def _check_calibration(settings: Settings, gguf: Path | None) -> None:
+    from app.calibration import NotCalibrated, calibration_of
+
+    calibration = calibration_of(gguf, settings.calibration_path)
+    if isinstance(calibration, NotCalibrated):
+        raise WeightsError(f"no calibrated scores: {calibration}")
 
 
 def _missing(settings: Settings, gguf: Path | None) -> bool:

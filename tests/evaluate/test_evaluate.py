@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
+from app.calibration import Calibration, calibration_of
 from app.evaluate.bm25 import top
 from app.evaluate.jsonl import read_jsonl
 from tests.fake_server import FakeHandler, FakeServer
@@ -225,6 +227,8 @@ def test_a_key_is_told_to_its_own_service_only(demo: Service, lists: Path, tmp_p
         ("\n", "no query with candidates"),
         ('{"query": "a", "documents": ["b"]}', "no relevant document is known"),
         ('{"id": 1, "query": "a", "documents": ["b"]}\n' * 2, "line 2: the id 1 occurs twice"),
+        ('{"query": "a", "documents": ["b"], "created_at": []}', "line 1: created_at is a list"),
+        ('{"query": "a", "documents": ["b"], "asked_at": "noon"}', "line 1: 'noon' is no time"),
     ],
 )
 def test_wrong_lines_are_named(tmp_path: Path, content: str, told: str) -> None:
@@ -260,3 +264,53 @@ def test_bm25_finds_words_in_any_script() -> None:
     found = top(texts, topics, 2)
     assert {id: ids[0] for id, ids in found.items()} == {"1": "en", "2": "ko", "3": "zh"}
     assert all("x" not in ids for ids in found.values())
+
+
+def evaluate_memories(demo: Service, out: Path, *options: str) -> dict[str, Any]:
+    memories = str(DEMO / "memories.jsonl")
+    ended = run_app("evaluate", memories, "--url", demo.url, "--out", str(out), *options)
+    assert ended.returncode == 0, ended.stderr
+    report: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return report | {"shown": ended.stdout}
+
+
+def test_a_calibration_is_written_for_the_gguf_served(demo: Service, tmp_path: Path) -> None:
+    path = tmp_path / "told" / "calibration.json"
+
+    report = evaluate_memories(
+        demo, tmp_path, "--queries", "40", "--calibrate", "--calibration", str(path)
+    )
+
+    written = json.loads(path.read_text())
+    assert report["calibration"] == written
+    assert written["gguf_sha256"] == hashlib.sha256((DEMO / "model.gguf").read_bytes()).hexdigest()
+    assert written["fitted_on"]["queries"] == written["held_out"]["queries"] == 20
+    brier, unit = (written["held_out"][name]["brier"] for name in ("calibrated", "unit"))
+    # A random guess at the share of relevant ones is a twentieth's variance, 0.0475.
+    assert brier < 0.0475 < unit
+    assert f"{brier:.4f}" in report["shown"]
+    assert "Calibration" in (tmp_path / "report.html").read_text()
+    served = calibration_of(Path(demo.environment["RERANKER_GGUF"]), path)
+    assert isinstance(served, Calibration)
+    assert served.a == written["a"]
+
+
+def test_memories_are_ordered_with_recency_too(demo: Service, tmp_path: Path) -> None:
+    report = evaluate_memories(demo, tmp_path, "--queries", "10")
+
+    _, reranker, blended = report["rankers"]
+    assert blended["name"] == "reranker + Blend"
+    assert blended["p50_seconds"] is None
+    changing = [id for id in blended["by_query"]["P@1"] if "changing" in id]
+    # The newest of near-duplicates is first once recency counts.
+    first = [sum(r["by_query"]["P@1"][id] for id in changing) for r in (reranker, blended)]
+    assert first[0] < first[1]
+
+
+def test_too_little_to_calibrate_is_told_before_anything_is_asked(
+    lists: Path, tmp_path: Path
+) -> None:
+    ended = run_app("evaluate", str(lists), "--calibrate", "--out", str(tmp_path / "out"))
+    assert ended.returncode == 2
+    assert "too few judged pairs to calibrate: half of the queries have 3" in ended.stderr
+    assert not (tmp_path / "out").exists()
