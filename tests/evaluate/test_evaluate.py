@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ import pytest
 
 from app.calibration import Calibration, calibration_of
 from app.evaluate.bm25 import top
+from app.evaluate.dataset import DataError
 from app.evaluate.jsonl import read_jsonl
 from tests.fake_server import FakeHandler, FakeServer
 from toolkit.browser import open_browser
@@ -227,8 +229,6 @@ def test_a_key_is_told_to_its_own_service_only(demo: Service, lists: Path, tmp_p
         ("\n", "no query with candidates"),
         ('{"query": "a", "documents": ["b"]}', "no relevant document is known"),
         ('{"id": 1, "query": "a", "documents": ["b"]}\n' * 2, "line 2: the id 1 occurs twice"),
-        ('{"query": "a", "documents": ["b"], "created_at": []}', "line 1: created_at is a list"),
-        ('{"query": "a", "documents": ["b"], "asked_at": "noon"}', "line 1: 'noon' is no time"),
     ],
 )
 def test_wrong_lines_are_named(tmp_path: Path, content: str, told: str) -> None:
@@ -253,6 +253,23 @@ def test_as_many_numbers_as_documents_are_grades(tmp_path: Path) -> None:
     assert list(query.judgements.values()) == [0, 2, 1]
 
 
+def test_documents_may_have_times(tmp_path: Path) -> None:
+    path = tmp_path / "lists.jsonl"
+    line: dict[str, Any] = {"query": "a", "documents": ["b", "c"]}
+    line["created_at"] = ["2026-08-20T09:00:00Z", None]
+    path.write_text(json.dumps(line))
+    (query,) = read_jsonl(path, 100).queries
+    assert query.created_at == {"1/0": datetime(2026, 8, 20, 9, tzinfo=timezone.utc)}
+    assert query.asked_at == query.created_at["1/0"]
+    for wrong, told in (
+        ({"created_at": []}, "line 1: created_at is a list"),
+        ({"asked_at": "noon"}, "line 1: 'noon' is no time"),
+    ):
+        path.write_text(json.dumps(line | wrong))
+        with pytest.raises(DataError, match=told):
+            read_jsonl(path, 100)
+
+
 def test_bm25_finds_words_in_any_script() -> None:
     texts = {
         "en": "a quality meeting",
@@ -266,29 +283,29 @@ def test_bm25_finds_words_in_any_script() -> None:
     assert all("x" not in ids for ids in found.values())
 
 
-def evaluate_memories(demo: Service, out: Path, *options: str) -> dict[str, Any]:
-    memories = str(DEMO / "memories.jsonl")
-    ended = run_app("evaluate", memories, "--url", demo.url, "--out", str(out), *options)
-    assert ended.returncode == 0, ended.stderr
-    report: dict[str, Any] = json.loads((out / "report.json").read_text())
-    return report | {"shown": ended.stdout}
-
-
 def test_a_calibration_is_written_for_the_gguf_served(demo: Service, tmp_path: Path) -> None:
-    path = tmp_path / "told" / "calibration.json"
+    data, path = tmp_path / "lists.jsonl", tmp_path / "told" / "calibration.json"
+    lines = []
+    for item in LISTS[:24]:
+        right = item["documents"][item["relevant"]]
+        others = [text for text in item["documents"] if text != right]
+        lines.append({"query": item["query"], "documents": [right, *others[:3]], "relevant": 0})
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
-    report = evaluate_memories(
-        demo, tmp_path, "--queries", "40", "--calibrate", "--calibration", str(path)
+    ended = run_app(
+        *("evaluate", str(data), "--url", demo.url, "--out", str(tmp_path)),
+        *("--calibrate", "--calibration", str(path)),
     )
 
+    assert ended.returncode == 0, ended.stderr
     written = json.loads(path.read_text())
-    assert report["calibration"] == written
+    assert json.loads((tmp_path / "report.json").read_text())["calibration"] == written
     assert written["gguf_sha256"] == hashlib.sha256((DEMO / "model.gguf").read_bytes()).hexdigest()
-    assert written["fitted_on"]["queries"] == written["held_out"]["queries"] == 20
+    assert written["fitted_on"]["queries"] == written["held_out"]["queries"] == 12
     brier, unit = (written["held_out"][name]["brier"] for name in ("calibrated", "unit"))
-    # A random guess at the share of relevant ones is a twentieth's variance, 0.0475.
-    assert brier < 0.0475 < unit
-    assert f"{brier:.4f}" in report["shown"]
+    # The share of relevant ones, told of every document: 1/4 × 3/4.
+    assert brier < 0.1875 < unit
+    assert f"{brier:.4f}" in ended.stdout
     assert "Calibration" in (tmp_path / "report.html").read_text()
     served = calibration_of(Path(demo.environment["RERANKER_GGUF"]), path)
     assert isinstance(served, Calibration)
@@ -296,15 +313,17 @@ def test_a_calibration_is_written_for_the_gguf_served(demo: Service, tmp_path: P
 
 
 def test_memories_are_ordered_with_recency_too(demo: Service, tmp_path: Path) -> None:
-    report = evaluate_memories(demo, tmp_path, "--queries", "10")
+    memories = str(DEMO / "memories.jsonl")
+    ended = run_app(
+        *("evaluate", memories, "--queries", "4", "--url", demo.url, "--out", str(tmp_path))
+    )
 
-    _, reranker, blended = report["rankers"]
+    assert ended.returncode == 0, ended.stderr
+    _, reranker, blended = json.loads((tmp_path / "report.json").read_text())["rankers"]
     assert blended["name"] == "reranker + Blend"
     assert blended["p50_seconds"] is None
-    changing = [id for id in blended["by_query"]["P@1"] if "changing" in id]
-    # The newest of near-duplicates is first once recency counts.
-    first = [sum(r["by_query"]["P@1"][id] for id in changing) for r in (reranker, blended)]
-    assert first[0] < first[1]
+    # The newest of near-duplicates comes first once recency counts.
+    assert reranker["means"]["P@1"] < blended["means"]["P@1"]
 
 
 def test_too_little_to_calibrate_is_told_before_anything_is_asked(
