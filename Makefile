@@ -9,9 +9,11 @@ LOCKED := $(PIP) --require-hashes -r requirements.lock
 # Tests that start no service.
 UNIT := $(addprefix tests/,test_blocks.py test_docs.py test_docstrings.py test_embedding_readout.py \
   test_files.py test_gguf_header.py test_lock.py test_nfc.py test_projector.py test_requirements.py \
-  test_settings.py evaluate/test_measures.py)
+  test_settings.py evaluate/test_measures.py evaluate/test_calibration.py test_blend.py \
+  test_calibration.py)
 
-.PHONY: demo check fix lint test coverage image lock audit soak screenshot test-container golden train bench
+.PHONY: demo check fix lint test coverage image lock audit soak screenshot evaluate test-container
+.PHONY: golden train bench
 .PHONY: demo-packages test-packages
 
 demo: demo-packages $(VENV)/.demo
@@ -58,6 +60,11 @@ image:
 # The picture of the page in the README; the demo must be up.
 screenshot: $(VENV)/.dev
 	$(BIN)/python -m toolkit.screenshot docs/playground.png http://127.0.0.1:7998
+
+# Does the demo rank better? On its held-out data and the memories of an assistant, which
+# `python -m toolkit.memories` makes; tables, reports below evaluation/, a picture.
+evaluate: test-packages $(VENV)/.dev
+	$(BIN)/python -m toolkit.evaluation evaluation docs/evaluation.png
 
 # Load, faults and half an hour of mixed traffic; writes docs/reliability.md.
 soak: $(VENV)/.dev

@@ -21,6 +21,7 @@ from app.client import (
     RequestError,
     Reranker,
     RerankerError,
+    Results,
 )
 from tests.fake_server import FakeHandler, FakeServer
 from toolkit.running import Service, free_port, wait_until
@@ -37,6 +38,10 @@ def texts(candidates: list[Candidate]) -> list[str]:
     return [candidate.text for candidate in candidates]
 
 
+def scores(results: Results) -> list[dict[str, float]]:
+    return [{"index": r.index, "relevance_score": r.relevance_score} for r in results]
+
+
 def order_of(service: Service) -> list[int]:
     results = service.rerank(query=QUERY, documents=TEXTS).json()["results"]
     return [result["index"] for result in results]
@@ -49,13 +54,13 @@ def test_results_are_those_of_a_plain_request(
     monkeypatch.setenv("RERANKER_MODEL", "tiny")
     plain = service.rerank(query=QUERY, documents=TEXTS, top_n=3, instruction="food").json()
     with Reranker() as client:
-        assert [vars(r) for r in client.rerank(QUERY, TEXTS, 3, "food")] == plain["results"]
+        assert scores(client.rerank(QUERY, TEXTS, 3, "food")) == plain["results"]
         assert client.rerank(QUERY, []) == []
         assert len(client.rerank(QUERY, TEXTS, top_n=0)) == 4
 
     async def ask() -> list[dict[str, float]]:
         async with AsyncReranker() as client:
-            return [vars(r) for r in await client.rerank(QUERY, TEXTS, 3, "food")]
+            return scores(await client.rerank(QUERY, TEXTS, 3, "food"))
 
     assert asyncio.run(ask()) == plain["results"]
 
