@@ -28,6 +28,7 @@ from models.families import CARDS
 from models.files import find_gguf, is_quant
 from models.jina.projector import Projector, ProjectorError
 from models.llama.gguf import GGUFError, read_header
+from models.llama.windows import CONFIG, Windows
 from models.rerank import Card
 from models.whole_file import UnfinishedFile, remove_unused, unfinished
 
@@ -79,7 +80,7 @@ class RemoteFile:
 
 
 def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
-    """Fetch GGUF and projector of `model` into `weights/<model>/`; returns that folder.
+    """Fetch the files of `model` into `weights/<model>/`; returns that folder.
 
     Continues a download that was cut off and does nothing if all files are there and whole.
     Raises `DownloadError` or `OSError`.
@@ -107,18 +108,24 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
     except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled) as error:
         raise DownloadError(
             "the hub cannot be reached: check the connection, HF_ENDPOINT and HF_HUB_OFFLINE, and "
-            "run this again (what has arrived is kept), or copy the GGUF"
-            f"{f' and {PROJECTOR}' if card.projector else ''} into {folder} by hand"
+            "run this again (what has arrived is kept), or copy "
+            f"{' and '.join(['the GGUF', *_beside(card)])} into {folder} by hand"
         ) from error
     return folder
 
 
 def is_present(model: str, quant: str, weights: Path = WEIGHTS) -> bool:
-    """Whether a GGUF of `quant`, and the projector that belongs to it, are there and whole."""
+    """Whether a GGUF of `quant`, and what belongs to it, are there and whole."""
     folder = weights / model
     gguf = find_gguf(folder, quant)
-    files = [gguf, *([folder / PROJECTOR] if CARDS[model].projector else [])]
+    files = [gguf, *(folder / name for name in _beside(CARDS[model]))]
     return all(file is not None and _is_whole(file) for file in files)
+
+
+def _beside(card: Card) -> list[str]:
+    """The files that a model has beside its GGUF."""
+    projector = [PROJECTOR] if card.projector else []
+    return projector + ([CONFIG] if card.companions else [])
 
 
 def _is_whole(path: Path) -> bool:
@@ -136,21 +143,42 @@ def _is_whole(path: Path) -> bool:
 def _check_format(path: Path, name: str) -> None:
     if name == PROJECTOR:
         Projector.load(path)
+    elif name == CONFIG:
+        Windows.of_config(path)
     else:
         read_header(path)
 
 
 def _fetch(card: Card, quant: str, folder: Path) -> None:
     files = _list_files(card.repository)
-    wanted = [_find_gguf(files, quant)]
-    if card.projector:
-        wanted.append(_find_projector(files))
+    gguf = _find_gguf(files, quant)
+    for repository in card.companions:
+        files += _list_files(repository)
+    wanted = [gguf, *(_find(files, name) for name in _beside(card))]
     missing = [_with_what_its_server_tells(f) for f in wanted if not _is_whole(folder / f.name)]
     for file in missing:
         _remove_leftovers(file, folder)
     _check_space(folder, missing)
     for file in missing:
         _fetch_one(file, folder)
+    if card.companions:
+        _check_together(folder, gguf.name)
+
+
+def _check_together(folder: Path, gguf: str) -> None:
+    """Raise `DownloadError` unless files of several repositories are of one model."""
+    try:
+        if Windows.of(folder / gguf) is None:
+            raise GGUFError(f"neither {gguf} nor {CONFIG} tells of windows")
+        hidden = read_header(folder / gguf).number("embedding_length")
+    except GGUFError as error:
+        raise DownloadError(f"the files of {folder} do not fit each other: {error}") from error
+    taken = Projector.load(folder / PROJECTOR).hidden_size
+    if taken != hidden:
+        raise DownloadError(
+            f"the files of {folder} do not fit each other: {gguf} has hidden states of size "
+            f"{hidden:,}, {PROJECTOR} takes {taken:,}"
+        )
 
 
 def _list_files(repository: str) -> list[RemoteFile]:
@@ -280,11 +308,11 @@ def _find_gguf(files: list[RemoteFile], quant: str) -> RemoteFile:
     raise DownloadError(f"there is no quant {quant}; there are {', '.join(quants) or 'none'}")
 
 
-def _find_projector(files: list[RemoteFile]) -> RemoteFile:
+def _find(files: list[RemoteFile], name: str) -> RemoteFile:
     for file in files:
-        if file.name == PROJECTOR:
+        if file.name == name:
             return file
-    raise DownloadError(f"the repository has no {PROJECTOR}")
+    raise DownloadError(f"{' and '.join(sorted({f.repository for f in files}))} have no {name}")
 
 
 def _check_space(folder: Path, files: list[RemoteFile]) -> None:

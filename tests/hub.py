@@ -23,8 +23,9 @@ class _Handler(FakeHandler):
         hub.requests.append((self.command, self.path, self.headers.get("Range")))
         if hub.status:
             self._send(hub.status, b'{"error": "no"}', {})
-        elif self.path.startswith(f"/api/models/{hub.repository}"):
-            info = {"id": hub.repository, "siblings": [hub.told(name) for name in hub.files]}
+        elif self.path.startswith(f"/api/models/{hub.repository}") or self._repository:
+            names = hub.repositories.get(self._repository, hub.files)
+            info = {"id": hub.repository, "siblings": [hub.told(name) for name in names]}
             if hub.tells_commit:
                 info["sha"] = _COMMIT
             content = hub.answer or json.dumps(info).encode()
@@ -33,6 +34,13 @@ class _Handler(FakeHandler):
             self._send_file(self.path.rpartition("/")[2])
         else:
             self._send(404, b"{}", {})
+
+    @property
+    def _repository(self) -> str:
+        """The one of `repositories` that is asked for, empty if none is."""
+        name = self.path.removeprefix("/api/models/").partition("?")[0]
+        name = re.sub("/revision/.*", "", name)
+        return name if name in self.server.repositories else ""
 
     def _send_file(self, name: str) -> None:
         hub = self.server
@@ -89,6 +97,7 @@ class Hub(FakeServer):
     """Serves `files` of one repository.
 
     `status` answers every request with that error, `answer` is what it says of the repository.
+    `repositories` are others, with the names of those of the files that they have.
     `stall_after` sends so many bytes of the first GGUF and then nothing until the client leaves or
     `go_on` is set. `tells` replaces what is said of a file; `tells_headers` and `tells_commit` say
     whether there are size and hash in headers, and a commit.
@@ -107,6 +116,7 @@ class Hub(FakeServer):
         self.files = files
         self.status = status
         self.answer = b""
+        self.repositories: dict[str, list[str]] = {}
         self.stall_after = stall_after
         self.tells: dict[str, dict[str, Any]] = {}
         self.tells_headers = True

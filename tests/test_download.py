@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import re
 import resource
 import shutil
 import signal
@@ -20,8 +22,8 @@ from safetensors.numpy import save
 
 from models import download as download_module
 from models.download import DownloadError, RemoteFile
-from models.families import CARDS
-from tests.gguf_bytes import gguf_of
+from models.families import CARDS, check_file
+from tests.gguf_bytes import Gguf, gguf_of
 from tests.hub import Hub, sha256
 from toolkit.running import ROOT, environment, run_on_terminal, wait_until
 
@@ -394,3 +396,70 @@ def test_unknown_model() -> None:
 
     assert done.returncode == 2
     assert "jina-reranker-v3" in done.stderr
+
+
+WINDOWED = "jina-reranker-v3.5"
+_LAYERS = {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 16}
+
+
+def _windowed_gguf() -> bytes:
+    made = Gguf()
+    made.metadata["qwen3.block_count"] = 2
+    return made.content()
+
+
+WINDOWED_FILES = {
+    f"{WINDOWED}-Q8_0.gguf": _windowed_gguf(),
+    PROJECTOR: FILES[PROJECTOR],
+    "config.json": json.dumps(_LAYERS).encode(),
+}
+
+
+def test_windows_and_projector_come_from_where_they_are(tmp_path: Path) -> None:
+    gguf, *_ = WINDOWED_FILES
+    repositories = zip(
+        (CARDS[WINDOWED].repository, *reversed(CARDS[WINDOWED].companions)),
+        WINDOWED_FILES,
+        strict=True,
+    )
+    with Hub(REPOSITORY, WINDOWED_FILES) as hub:
+        hub.repositories = {repository: [name] for repository, name in repositories}
+        done = download(tmp_path, hub.url, model=WINDOWED)
+        hub.requests.clear()
+        again = download(tmp_path, hub.url, model=WINDOWED)
+        assert not hub.requests
+
+    assert (done.returncode, again.returncode) == (0, 0), done.stderr
+    folder = tmp_path / "weights" / WINDOWED
+    assert {p.name: p.read_bytes() for p in folder.glob("[!.]*")} == WINDOWED_FILES
+    check_file(WINDOWED, folder / gguf)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"config.json": None}, "have no config.json"),
+        ({PROJECTOR: None}, f"have no {PROJECTOR}"),
+        ({"config.json": b"{}<"}, "cannot be used: .* is no configuration"),
+        (
+            {"config.json": json.dumps(_LAYERS | {"layer_types": ["full_attention"]}).encode()},
+            "do not fit each other: neither .* tells of windows",
+        ),
+        (
+            {
+                PROJECTOR: save(
+                    {f"projector.{i}.weight": np.ones((4, 4), np.float32) for i in (0, 2)}
+                )
+            },
+            "hidden states of size 8, .* takes 4",
+        ),
+    ],
+)
+def test_windows_that_do_not_fit(
+    tmp_path: Path, changed: dict[str, bytes | None], told: str
+) -> None:
+    files = {n: c for n, c in (WINDOWED_FILES | changed).items() if c is not None}
+    with Hub("jinaai/", files) as hub:
+        done = download(tmp_path, hub.url, model=WINDOWED)
+    assert done.returncode == 1
+    assert re.search(told, done.stderr), done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,16 @@ from typing import Any
 import pytest
 from gguf import GGUFReader
 
+from models import jina, probe
+from models.facts import EMBEDDED
 from models.families import check_file
 from models.llama.gguf import GGUFError, read_header
-from models.llama.windows import PLAIN, Windows
-from models.prepare import prepare, prepared
+from models.llama.windows import PLAIN, WINDOWED, Windows
+from models.prepare import PrepareError, prepare, prepared
 from models.rerank import ConfigurationError
 from tests.gguf_bytes import Gguf
 from toolkit import tiny_model
+from toolkit.running import ROOT
 
 V3, V3_5 = "jina-reranker-v3", "jina-reranker-v3.5"
 TINY = tiny_model.WINDOWED
@@ -249,3 +253,57 @@ def test_an_architecture_of_that_name_is_no_copy(tmp_path: Path) -> None:
     path.write_bytes(made.content())
     with pytest.raises(ConfigurationError, match="its architecture is 'step35'"):
         check_file(V3_5, path)
+
+
+# A llama-server that is another than the embedded one in what the GGUF holds for it.
+_OTHER = """#!{python}
+import runpy, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+path = Path(sys.argv[sys.argv.index("--model") + 1])
+content = path.read_bytes()
+{change}
+path.write_bytes(content)
+runpy.run_module("models.llama.embedded", run_name="__main__")
+"""
+_IGNORES = """
+name = b"step35.attention.sliding_window" + bytes([4, 0, 0, 0])
+if name in content:
+    start = content.index(name) + len(name)
+    content = content[:start] + (4096).to_bytes(4, "little") + content[start + 4 :]
+"""
+_KNOWS_NOT = """
+content = content.replace(b"step35", b"step99")
+"""
+
+
+def other_llama_server(folder: Path, change: str) -> tuple[str]:
+    script = folder / "llama-server"
+    script.write_text(_OTHER.format(python=sys.executable, root=str(ROOT), change=change))
+    script.chmod(0o755)
+    return (str(script),)
+
+
+def test_a_llama_server_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert probe.architecture(EMBEDDED, tmp_path) == WINDOWED
+
+    monkeypatch.setattr(probe, "_computes_windows", lambda *_: pytest.fail("asked again"))
+    assert probe.architecture(EMBEDDED, tmp_path) == WINDOWED
+
+    # Another build is asked, and the plain architecture is taken where it will do.
+    monkeypatch.setattr(probe, "_computes_windows", lambda _, name: name == PLAIN)
+    other = other_llama_server(tmp_path, "")
+    assert probe.architecture(other, tmp_path) == PLAIN
+    source = write(tmp_path, CONFIG)
+    copy = jina.prepared(jina.CARDS[1], source, "prefix", other)
+    assert read_header(copy).metadata["general.architecture"] == PLAIN
+    monkeypatch.setattr(probe, "_computes_windows", lambda _, name: name == WINDOWED)
+    with pytest.raises(PrepareError, match="is a copy for another llama-server"):
+        jina.prepared(jina.CARDS[1], copy, "prefix", EMBEDDED)
+
+
+@pytest.mark.parametrize("change", [_IGNORES, _KNOWS_NOT])
+def test_a_llama_server_without_windows_is_refused(tmp_path: Path, change: str) -> None:
+    with pytest.raises(PrepareError, match=r"Install a newer llama\.cpp, or set LLAMA_SERVER_BIN"):
+        probe.architecture(other_llama_server(tmp_path, change), tmp_path)
+    assert not (tmp_path / ".windows.json").exists()

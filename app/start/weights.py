@@ -121,5 +121,5 @@ def _prepared(settings: Settings, gguf: Path) -> Path:
     except (GGUFError, PrepareError, OSError) as error:
         raise WeightsError(
             f"the GGUF could not be prepared for the prefix readout: {explain(error)}\n"
-            "RERANKER_READOUT=embedding does without"
+            "RERANKER_READOUT=embedding does without, but for a model whose layers have windows"
         ) from error

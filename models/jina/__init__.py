@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from models import probe
 from models.jina.model import JinaReranker
 from models.jina.projector import Projector
 from models.jina.prompt import SpecialTokens, opening
@@ -20,7 +21,8 @@ from models.llama.readout.embedding import EmbeddingReadout
 from models.llama.readout.prefix import PrefixReadout
 from models.llama.shape import Shape, reading
 from models.llama.shape import Wishes as ShapeWishes
-from models.llama.windows import Windows
+from models.llama.windows import PLAIN, WINDOWED, Windows
+from models.prepare import PrepareError
 from models.prepare import prepared as prepared_copy
 from models.rerank import Card, ConfigurationError, Limits, RankingModel
 from models.wishes import Wishes
@@ -86,7 +88,16 @@ def _windows_contradict(card: Card, gguf: Path) -> str | None:
 
 def prepared(card: Card, source: Path, readout: str, llama_server: Sequence[str] | None) -> Path:
     """See `Family.prepared`; windows need the copy in any case."""
-    return prepared_copy(source) if readout == "prefix" or _is_v3_5(card) else source
+    if not _is_v3_5(card):
+        return prepared_copy(source) if readout == "prefix" else source
+    windowed = probe.architecture(llama_server, source.parent) if llama_server else WINDOWED
+    copy = prepared_copy(source, windowed=windowed)
+    if windowed == WINDOWED and read_header(copy).metadata["general.architecture"] != WINDOWED:
+        raise PrepareError(
+            f"{copy.name} is a copy for another llama-server, which has windows in {PLAIN}; name "
+            "the GGUF that it was made of in RERANKER_GGUF"
+        )
+    return copy
 
 
 def shape(card: Card, wishes: ShapeWishes, trained: int | None, on_gpu: bool) -> Shape:

@@ -18,10 +18,10 @@ from models.llama import metadata
 from models.llama.gguf import GGUFError, GGUFHeader, read_header
 
 PLAIN, WINDOWED = "qwen3", "step35"
+CONFIG = "config.json"
 
 _ARCHITECTURE = "general.architecture"
 _SIZE, _PATTERN = "attention.sliding_window", "attention.sliding_window_pattern"
-_CONFIG = "config.json"
 # What `layer_types` of a configuration call a layer, and whether it is windowed.
 _LAYERS = {"sliding_attention": True, "full_attention": False}
 
@@ -40,8 +40,8 @@ class Windows:
         Raises `GGUFError` if they are not whole, contradict each other or cannot be computed, and
         `OSError`.
         """
-        header, config = read_header(gguf), gguf.with_name(_CONFIG)
-        told = _of_config(config) if config.is_file() else None
+        header, config = read_header(gguf), gguf.with_name(CONFIG)
+        told = cls.of_config(config) if config.is_file() else None
         if _size(header) and (_pattern(header) is not None or not config.is_file()):
             found = cls.of_header(header)
             if config.is_file() and told != found:
@@ -62,10 +62,28 @@ class Windows:
         if pattern is None:
             raise GGUFError(
                 f"{header.name} has windows of {size:,} tokens and no {_PATTERN}, which tells in "
-                f"which layers; put the model's {_CONFIG} beside it"
+                f"which layers; put the model's {CONFIG} beside it"
             )
         windows = cls(size, pattern)
         return windows.checked(header) if any(pattern) else None
+
+    @classmethod
+    def of_config(cls, path: Path) -> Windows | None:
+        """Those of a model's configuration, as Transformers writes it; raises `GGUFError`."""
+        try:
+            config = json.loads(path.read_bytes())
+            types, size = config.get("layer_types"), config.get("sliding_window")
+            used = config.get("use_sliding_window", bool(size))
+            pattern = tuple(_LAYERS[kind] for kind in types or ())
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise GGUFError(f"{path} is no configuration of such a model: {error!r:.80}") from error
+        if not any(pattern) and not (used and size):
+            return None
+        if not used or type(size) is not int or size < 1:
+            raise GGUFError(f"{path} has layers with windows, and sliding_window is {size!r:.40}")
+        if not pattern:
+            raise GGUFError(f"{path} has windows of {size:,} tokens and no layer_types")
+        return cls(size, pattern) if any(pattern) else None
 
     def checked(self, header: GGUFHeader) -> Windows:
         """Itself, if the model of `header` can have them; else raises `GGUFError`."""
@@ -139,21 +157,3 @@ def _pattern(header: GGUFHeader) -> tuple[bool, ...] | None:
     if not isinstance(pattern, np.ndarray) or not np.isin(pattern, (0, 1)).all():
         raise GGUFError(f"{header.name} is damaged: {_PATTERN} is no list of yes and no by layer")
     return tuple(map(bool, pattern))
-
-
-def _of_config(path: Path) -> Windows | None:
-    """Those of a model's configuration, as Transformers writes it."""
-    try:
-        config = json.loads(path.read_bytes())
-        types, size = config.get("layer_types"), config.get("sliding_window")
-        used = config.get("use_sliding_window", bool(size))
-        pattern = tuple(_LAYERS[kind] for kind in types or ())
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise GGUFError(f"{path} is no configuration of such a model: {error!r:.80}") from error
-    if not any(pattern) and not (used and size):
-        return None
-    if not used or type(size) is not int or size < 1:
-        raise GGUFError(f"{path} has layers with windows, and sliding_window is {size!r:.40}")
-    if not pattern:
-        raise GGUFError(f"{path} has windows of {size:,} tokens and no layer_types")
-    return Windows(size, pattern) if any(pattern) else None
