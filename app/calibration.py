@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from models.weights import weights_of
 
-_MAKE = "python -m app evaluate --calibrate writes one"
+_MAKE = "python -m app evaluate DATA --calibrate"
 
 
 class NotCalibrated(ValueError):
@@ -43,11 +43,15 @@ class Calibration:
             record = json.loads(path.read_text(encoding="utf-8"))
             a, b, sha256 = float(record["a"]), float(record["b"]), str(record["gguf_sha256"])
         except FileNotFoundError:
-            raise NotCalibrated(f"there is no {path}; {_MAKE}") from None
+            raise NotCalibrated(f"there is no {path}; make it with {_MAKE}") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise NotCalibrated(f"{path} cannot be used: {error!r}; {_MAKE} anew") from error
+            raise NotCalibrated(
+                f"{path} cannot be used: {error!r}; make it anew with {_MAKE}"
+            ) from error
         if not (math.isfinite(a) and a > 0 and math.isfinite(b)):
-            raise NotCalibrated(f"{path} holds a {a:g} and b {b:g}, no rising curve; {_MAKE} anew")
+            raise NotCalibrated(
+                f"{path} holds a {a:g} and b {b:g}, no rising curve; make it anew with {_MAKE}"
+            )
         return cls(a, b, sha256)
 
 
@@ -75,5 +79,5 @@ def _check(calibration: Calibration, path: Path, gguf: Path | None) -> None:
         raise NotCalibrated(
             f"{path} was fitted on another GGUF, whose SHA-256 is {calibration.sha256}, and not "
             f"on this one, {served}; serve that one, or take RERANKER_SCORES and "
-            f"RERANKER_CALIBRATION away, start, and fit this one: {_MAKE}"
+            f"RERANKER_CALIBRATION away, start, and fit this one with {_MAKE}"
         )

@@ -128,6 +128,6 @@ def test_a_start_with_another_gguf_or_without_a_file_is_refused(
 
     missing = refusal(RERANKER_SCORES="calibrated")
     assert missing.startswith("no calibrated scores: there is no weights/tiny/calibration.json;")
-    assert "python -m app evaluate --calibrate" in missing
+    assert "python -m app evaluate DATA --calibrate" in missing
     path = written(tmp_path)
     assert f"{path} was fitted on another GGUF" in refusal(RERANKER_CALIBRATION=str(path))

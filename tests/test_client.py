@@ -208,6 +208,18 @@ def test_an_answer_that_is_no_ranking_is_none(
     assert len(caplog.messages) == 1
 
 
+def test_a_description_that_is_none_is_told() -> None:
+    class Junk(FakeHandler):
+        def respond(self) -> None:
+            self.answer(200 if self.path == "/v1/models" else 404, b"[]")
+
+    with FakeServer(Junk) as server:
+        with pytest.raises(RerankerError, match="does not say which model it serves"):
+            Reranker(server.url).described()
+        with pytest.raises(RerankerError, match="answered 404"):
+            asyncio.run(AsyncReranker(f"{server.url}/elsewhere").described())
+
+
 def test_a_request_at_fault_leaves_the_circuit_closed(
     service: Service, caplog: pytest.LogCaptureFixture
 ) -> None:
