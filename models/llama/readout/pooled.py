@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-
 import numpy as np
 
-from models.llama.client import LlamaServer, LlamaServerError, LlamaServerTimeout, TokenIds
+from models.llama.client import LlamaServer, Props, TokenIds
 from models.llama.fingerprint import Fingerprint
 from models.llama.readout.base import OnTurn, no_matter
 from models.llama.readout.embedding import max_tokens
-from models.llama.readout.prefix import Restarted
-from models.llama.renewable import Renewable
-from models.llama.slots import SlotPool
+from models.llama.runs import Restarted, Runs
 from models.llama.tensors import Floats
-
-
-@dataclass(eq=False)
-class _Run:
-    """One start of llama-server that was found to have our weights.
-
-    `name` is that of `Props.run`. Answers over its first `connections` are from it as long as the
-    GGUF has the `file_stamp`: the file is mapped, and llama-server computes with what is in it now.
-    """
-
-    name: str | None
-    slots: SlotPool
-    connections: int
-    file_stamp: tuple[int, ...]
 
 
 class PooledReadout:
@@ -44,7 +24,7 @@ class PooledReadout:
         self.slots = 0
         self._server = server
         self._fingerprint = fingerprint
-        self._runs = Renewable(self._recognise)
+        self._runs = Runs(server, fingerprint, self._recognise)
 
     @classmethod
     async def connect(cls, server: LlamaServer, fingerprint: Fingerprint) -> PooledReadout:
@@ -56,17 +36,11 @@ class PooledReadout:
     @property
     def waiting(self) -> int:
         """Prompts that wait for a slot."""
-        run = self._runs.value
-        return run.slots.waiting if run else 0
+        return self._runs.waiting
 
     async def check(self) -> None:
         """Raise `LlamaServerError` unless llama-server runs and has the weights we mean."""
-        run = await self._runs.get()
-        try:
-            with self._doubting(run):
-                await self._confirm(run, ask=True)
-        except Restarted:
-            await self._runs.get()
+        await self._runs.check()
 
     async def read(self, ids: TokenIds, on_turn: OnTurn = no_matter) -> Floats:
         """The state of the first of `ids`, float32 [hidden]; raises `LlamaServerError`."""
@@ -77,55 +51,24 @@ class PooledReadout:
 
     async def _read(self, ids: TokenIds, on_turn: OnTurn) -> Floats:
         run = await self._runs.get()
-        with self._doubting(run):
+        with self._runs.doubting(run):
             async with run.slots.lease(ids):
-                self._check_current(run)
+                self._runs.check_current(run)
                 on_turn()
+                before = run.connections
                 state = await self._server.pooled(ids)
-                await self._confirm(run)
+                await self._runs.confirm(run, ask=False)
+                if run.name is None and run.connections != before:
+                    # One without a name is known by what it computes alone.
+                    await self._check_weights()
         return state
 
-    async def _recognise(self) -> _Run:
-        """Find out what llama-server now runs; raises `OtherWeights` if it is not ours."""
-        connections, stamp = self._server.connections, self._fingerprint.file_stamp()
-        props = await self._server.props()
+    async def _recognise(self, props: Props) -> None:
+        """Raise `OtherWeights` if llama-server does not have ours."""
         await self._check_weights()
         probe = int(self._fingerprint.ids[0])
         self.max_tokens = await max_tokens(self._server, props.context_size, probe)
         self.slots = props.total_slots
-        return _Run(props.run, SlotPool(props.total_slots), connections, stamp)
 
     async def _check_weights(self) -> None:
         self._fingerprint.check((await self._server.pooled(self._fingerprint.ids))[np.newaxis])
-
-    async def _confirm(self, run: _Run, ask: bool = False) -> None:
-        """Raise `Restarted` unless what was read so far came from `run` and its weights.
-
-        Asks llama-server for its name if told to, or if a connection is new; one without names is
-        recognised again.
-        """
-        connections = self._server.connections
-        if ask or connections != run.connections:
-            if (await self._server.props()).run != run.name:
-                raise Restarted("llama-server was started again")
-            if run.name is None:
-                await self._check_weights()
-            run.connections = connections
-        if self._fingerprint.file_stamp() != run.file_stamp:
-            raise Restarted("the GGUF was written to or replaced")
-        self._check_current(run)
-
-    def _check_current(self, run: _Run) -> None:
-        if not self._runs.holds(run):
-            raise Restarted("llama-server has to be recognised again")
-
-    @contextmanager
-    def _doubting(self, run: _Run) -> Iterator[None]:
-        """Have llama-server recognised again after an error."""
-        try:
-            yield
-        except LlamaServerTimeout:
-            raise
-        except LlamaServerError:
-            self._runs.drop(run)
-            raise

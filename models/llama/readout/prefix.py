@@ -3,52 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from models.llama.client import (
-    LlamaServer,
-    LlamaServerError,
-    LlamaServerTimeout,
-    LlamaServerUnavailable,
-    TokenIds,
-    TopTokens,
-)
+from models.llama.client import LlamaServer, LlamaServerError, Props, TokenIds, TopTokens
 from models.llama.fingerprint import Fingerprint
 from models.llama.head import Head
 from models.llama.readout.base import OnTurn, Reading, Rows, no_matter
-from models.llama.renewable import Renewable
-from models.llama.slots import Slot, SlotPool
+from models.llama.runs import Restarted, Runs
+from models.llama.slots import Slot
 
 _NOT_OURS = (
     "llama-server sent probabilities that are not those of the readout head: "
     "does it serve the GGUF of RERANKER_GGUF?"
 )
-
-
 # A prompt, and the positions of it that are read.
 _Prompt = tuple[TokenIds, Sequence[int]]
-
-
-class Restarted(LlamaServerUnavailable):
-    """What was read may be from another start of llama-server, or from other weights."""
-
-
-@dataclass(eq=False)
-class _Run:
-    """One start of llama-server that was found to have our weights.
-
-    `name` is that of `Props.run`. Answers over its first `connections` are from it as long as the
-    GGUF has the `file_stamp`: the file is mapped, and llama-server computes with what is in it now.
-    """
-
-    name: str | None
-    slots: SlotPool
-    connections: int
-    file_stamp: tuple[int, ...]
 
 
 class PrefixReadout:
@@ -82,7 +53,7 @@ class PrefixReadout:
         self._head = head
         self._fingerprint = fingerprint
         self._harmless = harmless
-        self._runs = Renewable(self._recognise)
+        self._runs = Runs(server, fingerprint, self._recognise)
 
     @classmethod
     async def connect(
@@ -99,18 +70,12 @@ class PrefixReadout:
 
     async def check(self) -> None:
         """See `Readout.check`."""
-        run = await self._runs.get()
-        try:
-            with self._doubting(run):
-                await self._confirm(run, ask=True)
-        except Restarted:
-            await self._runs.get()
+        await self._runs.check()
 
     @property
     def waiting(self) -> int:
         """See `Readout.waiting`."""
-        run = self._runs.value
-        return run.slots.waiting if run else 0
+        return self._runs.waiting
 
     async def read(
         self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
@@ -142,10 +107,10 @@ class PrefixReadout:
     ) -> list[Reading]:
         run = await self._runs.get()
         readings, any_lost = [], False
-        with self._doubting(run):
+        with self._runs.doubting(run):
             async with run.slots.lease(prompts[0][0]) as slot:
                 queue_seconds = time.perf_counter() - start
-                self._check_current(run)
+                self._runs.check_current(run)
                 on_turn()
                 for ids, positions in prompts:
                     computed, lost = await self._fill(slot, ids, positions)
@@ -154,7 +119,7 @@ class PrefixReadout:
                     queue_seconds, any_lost = 0.0, any_lost or lost
                 if any_lost and run.name is None and doubt_cache:
                     raise Restarted("llama-server lost its cache")
-                await self._confirm(run, ask=any_lost)
+                await self._runs.confirm(run, ask=any_lost)
         return readings
 
     async def _fill(self, slot: Slot, ids: TokenIds, positions: Sequence[int]) -> tuple[int, bool]:
@@ -179,16 +144,12 @@ class PrefixReadout:
             computed += tokens.computed_tokens
         return computed, lost
 
-    async def _recognise(self) -> _Run:
-        """Find out what llama-server now runs; raises `OtherWeights` if it is not ours."""
-        connections, stamp = self._server.connections, self._fingerprint.file_stamp()
-        props = await self._server.props()
-        slots = SlotPool(props.total_slots)
+    async def _recognise(self, props: Props) -> None:
+        """Check every slot; raises `OtherWeights` if llama-server does not have ours."""
         for slot in range(props.total_slots):
             self._fingerprint.check(await self._opening(slot), self._head.matrix)
         # A prompt must leave room for the sampled token.
         self.max_tokens = props.context_size - 1
-        return _Run(props.run, slots, connections, stamp)
 
     async def _opening(self, slot: int) -> Rows:
         """What `slot` makes of the fingerprint's tokens, float32 [positions, width]."""
@@ -198,35 +159,6 @@ class PrefixReadout:
             # From nothing at first: a cache may be older than the weights.
             rows.append(self._decode(await self._top_tokens(prompt, slot, use_cache=bool(rows))))
         return np.stack(rows)
-
-    async def _confirm(self, run: _Run, ask: bool) -> None:
-        """Raise `Restarted` unless what was read so far came from `run` and its weights.
-
-        Asks llama-server for its name if told to, or if a connection is new.
-        """
-        connections = self._server.connections
-        if ask or connections != run.connections:
-            if (await self._server.props()).run != run.name:
-                raise Restarted("llama-server was started again")
-            run.connections = connections
-        if self._fingerprint.file_stamp() != run.file_stamp:
-            raise Restarted("the GGUF was written to or replaced")
-        self._check_current(run)
-
-    def _check_current(self, run: _Run) -> None:
-        if not self._runs.holds(run):
-            raise Restarted("llama-server has to be recognised again")
-
-    @contextmanager
-    def _doubting(self, run: _Run) -> Iterator[None]:
-        """Have llama-server recognised again after an error."""
-        try:
-            yield
-        except LlamaServerTimeout:
-            raise
-        except LlamaServerError:
-            self._runs.drop(run)
-            raise
 
     async def _top_tokens(self, prompt: TokenIds, slot: int, use_cache: bool = True) -> TopTokens:
         count = self.width + 1
