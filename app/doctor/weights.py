@@ -35,9 +35,11 @@ class Transformer:
         header = read_header(path)
         # A head that contradicts itself would be found by the service only.
         head = Head.read(path)
-        hidden_size, heads = (
-            header.number(name) for name in ("embedding_length", "attention.head_count")
-        )
+        hidden_size = header.number("embedding_length")
+        heads = header.number("attention.head_count")
+        # An encoder has a key and a value for each head, so its file need not say.
+        encodes = header.metadata.get("general.architecture") == "bert"
+        key_heads, size = (heads, hidden_size // heads) if encodes else (None, None)
         return cls(
             file_size=path.stat().st_size,
             has_readout_head=head is not None,
@@ -45,10 +47,9 @@ class Transformer:
             hidden_size=hidden_size,
             vocabulary=header.vocabulary,
             heads=heads,
-            # Where these are left out, llama.cpp takes what an encoder has.
-            key_heads=header.number("attention.head_count_kv", heads),
-            key_size=header.number("attention.key_length", hidden_size // heads),
-            value_size=header.number("attention.value_length", hidden_size // heads),
+            key_heads=header.number("attention.head_count_kv", key_heads),
+            key_size=header.number("attention.key_length", size),
+            value_size=header.number("attention.value_length", size),
             context=header.number("context_length"),
         )
 
