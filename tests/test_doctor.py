@@ -7,6 +7,7 @@ import re
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -25,6 +26,7 @@ from app.doctor.scores import compare
 from app.doctor.weights import Transformer
 from app.settings import Settings
 from models.llama.gguf import KINDS
+from models.llama.windows import Windows
 from toolkit.export import write_projector
 from toolkit.running import Service, free_port, run_app
 
@@ -360,3 +362,14 @@ def test_option_that_llama_server_does_not_know(stopped: Service) -> None:
     assert status == 1
     assert "does not know LLAMA_ARG_CTXSIZE (did you mean LLAMA_ARG_CTX_SIZE?)" in report
     assert "THREADS" not in report
+
+
+def test_layers_with_windows_keep_these_alone() -> None:
+    plain = Transformer(639_000_000, False, 28, 1024, 151_936, 16, 8, 128, 128, 131_072)
+    windows = Windows(1024, (*[True] * 16, *[False] * 12))
+    sizes = Sizes("prefix", 1, 131_072, 512, True, "F16", "F16")
+    layer = 8 * (128 + 128) * 2
+
+    saved = sizes.bytes_needed(plain) - sizes.bytes_needed(replace(plain, windows=windows))
+
+    assert saved == 16 * layer * (131_072 - 1024 - 512)

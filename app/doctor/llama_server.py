@@ -22,6 +22,7 @@ _FLAGS = (
 )
 _POOLING_FLAGS = ("--embeddings", "--pooling", "--batch-size", "--ubatch-size")
 _CACHE_FLAGS = ("--cache-ram",)
+_WINDOW_FLAGS = ("--ctx-checkpoints",)
 
 
 class CommandError(Exception):
@@ -48,8 +49,11 @@ def check_llama_server(plan: Plan) -> Finding:
             "install it again, or set LLAMA_SERVER_BIN to another one",
         )
     version = _version(plan.llama_server)
-    pools = "LLAMA_ARG_POOLING" in shape_of(plan.settings, None, on_gpu=False).forced
+    shape = shape_of(plan.settings, None, on_gpu=False)
+    pools = "LLAMA_ARG_POOLING" in shape.forced
     flags = (*_FLAGS, *(_POOLING_FLAGS if pools else _CACHE_FLAGS))
+    if "LLAMA_ARG_CTX_CHECKPOINTS" in shape.defaults:
+        flags = (*flags, *_WINDOW_FLAGS)
     unknown = ", ".join(flag for flag in flags if not re.search(rf"{flag}\b", known))
     if unknown:
         return problem(subject, f"{version} does not know {unknown}", "install a newer llama.cpp")

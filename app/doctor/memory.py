@@ -62,7 +62,7 @@ class Sizes:
         """Weights, readout head, KV cache and compute buffers."""
         keys = transformer.key_size * _bytes_per_element(self.cache_type_k)
         values = transformer.value_size * _bytes_per_element(self.cache_type_v)
-        cache = self.context * transformer.layers * transformer.key_heads * (keys + values)
+        cache = self._cached(transformer) * transformer.key_heads * (keys + values)
         needed = transformer.file_size + cache + _OVERHEAD_BYTES
         batch = self.batch or self.context
         if self.readout == "embedding":
@@ -74,6 +74,17 @@ class Sizes:
             # Attention scores in F32, and their copy in F16.
             needed += batch * self.context * transformer.heads * (4 + 2)
         return int(needed)
+
+    def _cached(self, transformer: Transformer) -> int:
+        """Tokens that the cache of keys and values holds, of all layers together."""
+        windows = transformer.windows
+        if windows is None:
+            return self.context * transformer.layers
+        # Behind its window, a layer keeps room for the batch that is computed.
+        kept = self.slots * (windows.size + (self.batch or self.context))
+        windowed = sum(windows.pattern)
+        full = self.context * (transformer.layers - windowed)
+        return full + windowed * min(self.context, kept)
 
 
 def check_memory(plan: Plan, transformer: Transformer, devices: Sequence[Device]) -> Finding:

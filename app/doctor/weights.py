@@ -12,6 +12,7 @@ from models.families import family_of
 from models.jina.projector import Projector, ProjectorError
 from models.llama.gguf import GGUFError, read_header
 from models.llama.head import Head
+from models.llama.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Transformer:
     key_size: int
     value_size: int
     context: int
+    windows: Windows | None = None
 
     @classmethod
     def read(cls, path: Path) -> Transformer:
@@ -51,6 +53,7 @@ class Transformer:
             key_size=header.number("attention.key_length", size),
             value_size=header.number("attention.value_length", size),
             context=header.number("context_length"),
+            windows=Windows.of(path),
         )
 
 
