@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from gguf import GGUFReader
@@ -19,6 +20,7 @@ from models.llama.gguf import GGUFError, read_header
 from models.llama.windows import PLAIN, WINDOWED, Windows
 from models.prepare import PrepareError, prepare, prepared
 from models.rerank import ConfigurationError
+from models.wishes import Wishes
 from tests.gguf_bytes import Gguf
 from toolkit import tiny_model
 from toolkit.running import ROOT
@@ -307,3 +309,12 @@ def test_a_llama_server_without_windows_is_refused(tmp_path: Path, change: str) 
     with pytest.raises(PrepareError, match=r"Install a newer llama\.cpp, or set LLAMA_SERVER_BIN"):
         probe.architecture(other_llama_server(tmp_path, change), tmp_path)
     assert not (tmp_path / ".windows.json").exists()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_outside_llama_server_must_serve_the_copy(tmp_path: Path, known: bool) -> None:
+    wishes = SimpleNamespace(gguf=windowed(tmp_path) if known else None)
+    with pytest.raises(ConfigurationError, match=f"models.prepare --model {V3_5}"):
+        async with jina.open(jina.CARDS[1], cast(Wishes, wishes)):
+            pass
