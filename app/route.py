@@ -94,7 +94,10 @@ def _add(routes: APIRouter, path: str, spoken: Sequence[Dialect]) -> None:
         scale = body.scale() or service.settings.scores or body.promised
         if reason := contradicts(scale, card, service.calibration):
             raise Refused("scores", reason)
-        ranking = await service.rank(http, body.task())
+        task = body.task()
+        if task.instruction and not card.instructed:
+            raise Refused("instruction", f"{card.name} reads none")
+        ranking = await service.rank(http, task)
         ranked = Ranked(body, ranking, card, http.state.request_id, scale, service.calibration)
         content = await asyncio.to_thread(_content, http.dialect, ranked)
         return Response(content, media_type="application/json")

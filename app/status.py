@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from app.drain import Drain, DrainedRoute, Draining
 from app.scores import described
 from app.service import Service, ServiceDependency
+from models.rerank import Task
 from models.weights import weights_of
 
 router = APIRouter(tags=["status"], route_class=DrainedRoute)
@@ -122,7 +123,7 @@ async def _model(service: Service) -> Model:
             documents=settings.max_documents,
             body_bytes=settings.max_body_bytes,
             query_tokens=settings.max_query_tokens,
-            document_tokens=settings.max_document_tokens,
+            document_tokens=service.model.document_tokens(Task("", [])),
         ),
         licence=card.licence,
         quantization=weights.quantization,

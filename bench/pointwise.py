@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -226,8 +227,10 @@ def _service(model: str) -> Start:
 def _own(folder: Path) -> Iterator[Running]:
     """llama-server as its documentation starts it for ranking."""
     port = str(free_port())
-    command = [sys.executable, "-m", "models.llama.embedded", "--port", port, "--parallel", "1"]
-    command += ["--model", str(folder / "rank/model.gguf"), "--embeddings", "--pooling", "rank"]
+    binary = os.environ.get("LLAMA_SERVER_BIN")
+    command = [binary] if binary else [sys.executable, "-m", "models.llama.embedded"]
+    command += ["--port", port, "--parallel", "1", "--embeddings", "--pooling", "rank"]
+    command += ["--model", str(folder / "rank/model.gguf")]
     command += ["--ctx-size", "2048", "--batch-size", "2048", "--ubatch-size", "2048"]
     url = f"http://127.0.0.1:{port}"
     with subprocess.Popen(command, cwd=ROOT, env=environment()) as server:

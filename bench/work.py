@@ -57,6 +57,10 @@ def make_request(work: Work, tokenizer: Tokenizer, seed: int) -> Request:
     source = random.Random(seed)
     texts = [" ".join(source.choices(_WORDS, k=work.tokens)) for _ in range(work.documents)]
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
-    documents = [tokenizer.decode(encoding.ids[: work.tokens]) for encoding in encodings]
+    # Not decoded: an unknown letter would come back as the name of a special token.
+    documents = [
+        text[: encoding.offsets[: work.tokens][-1][1]]
+        for text, encoding in zip(texts, encodings, strict=True)
+    ]
     # Words alone, which every tokenizer knows.
     return Request(f"{' '.join(source.choices(_WORDS, k=4))} where was the umbrella?", documents)

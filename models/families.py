@@ -50,13 +50,21 @@ CARDS = {card.name: card for family in FAMILIES for card in family.CARDS}
 def family_of(name: str) -> tuple[Family, Card]:
     """The family of a model, and its card.
 
-    A name that no family knows is somebody's own model of the first family.
+    A name that no family knows is somebody's own model of the first family, whose licence and
+    repository are not ours to tell.
     """
     for family in FAMILIES:
         for card in family.CARDS:
             if card.name == name:
                 return family, card
-    return FAMILIES[0], replace(FAMILIES[0].CARDS[0], name=name)
+    return FAMILIES[0], replace(FAMILIES[0].CARDS[0], name=name, licence="", repository="")
+
+
+def check_name(name: str) -> None:
+    """Raise `ConfigurationError` if `name` is a known model's, but for upper and lower case."""
+    for known in CARDS:
+        if known != name and known.casefold() == name.casefold():
+            raise ConfigurationError(f"RERANKER_MODEL={name}: it is written {known}")
 
 
 def check_file(name: str, gguf: Path) -> None:

@@ -67,8 +67,10 @@ class Card:
     """A model by name: where its files are published, and what its scores are.
 
     `kind` is how it ranks: "listwise" models compare all documents of a request. A `score` lies
-    within `score_range`. `repository` holds its GGUFs, and its `projector` if it has one;
-    `companions` are repositories that hold what is missing there, its configuration in the first.
+    within `score_range`. What a task's `instruction` says is read if `instructed`.
+
+    `repository` holds its GGUFs, and its `projector` if it has one; `companions` are repositories
+    that hold what is missing there, its configuration in the first.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Card:
     repository: str
     projector: bool = False
     companions: Sequence[str] = ()
+    instructed: bool = True
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,16 @@ def test_the_guide_for_jina_reranker_v2(pairs: Service) -> None:
     assert httpx.get(f"{pairs.url}/info").json()["max_input_length"] == 512
 
 
+def test_what_it_cannot_do_is_told(pairs: Service) -> None:
+    asked = {"query": "soup", "documents": ["soup"], "instruction": "menus"}
+    instructed = pairs.rerank(**asked)
+    (model,) = httpx.get(f"{pairs.url}/v1/models").json()["data"]
+
+    assert (instructed.status_code, "instruction" in instructed.text) == (422, True)
+    # Both texts share a prompt of 512 tokens, four of them special.
+    assert 0 < model["limits"]["document_tokens"] < model["context"] == 512
+
+
 def test_raw_scores_are_logits(pairs: Service) -> None:
     case = PAIR_CASES["one document"]
     body = {"query": case.query, "texts": case.documents, "raw_scores": True}

@@ -10,7 +10,7 @@ import pytest
 
 from models.families import CARDS, check_file, family_of
 from models.rerank import ConfigurationError
-from toolkit.running import run_app
+from toolkit.running import free_ports, run_app
 
 
 def write(
@@ -107,6 +107,7 @@ def test_a_start_with_another_model_ends_with_what_it_is(tmp_path: Path) -> None
         str(tmp_path / "run"),
         RERANKER_GGUF=str(tmp_path / "model.gguf"),
         RERANKER_PROJECTOR=str(tmp_path / "projector.safetensors"),
+        **free_ports(),
     )
     assert ended.returncode == 1
     assert "is no jina-reranker-v3: its layers attend through a sliding window" in ended.stderr
@@ -115,3 +116,5 @@ def test_a_start_with_another_model_ends_with_what_it_is(tmp_path: Path) -> None
 def test_a_name_of_no_family_is_somebodys_own_of_the_first() -> None:
     _, card = family_of("mine")
     assert (card.name, card.kind) == ("mine", CARDS["jina-reranker-v3"].kind)
+    assert not card.licence
+    assert not card.repository

@@ -18,7 +18,15 @@ import pytest
 
 from models.families import CARDS
 from tests.hub import Hub
-from toolkit.running import ROOT, Service, environment, free_port, libfaketime, wait_until
+from toolkit.running import (
+    ROOT,
+    Service,
+    environment,
+    free_port,
+    free_ports,
+    libfaketime,
+    wait_until,
+)
 
 BODY: dict[str, object] = {"query": "soup?", "documents": ["noon", "two"]}
 EMBEDDED = f'{sys.executable} -m models.llama.embedded "$@"'
@@ -262,7 +270,7 @@ def test_term_while_weights_are_downloaded(tmp_path: Path) -> None:
     files = {"a-Q8_0.gguf": bytes(4 * 2**20), "projector.safetensors": bytes(100)}
     with Hub(CARDS["jina-reranker-v3"].repository, files, stall_after=2**20) as hub:
         variables = {"RERANKER_DOWNLOAD": "true", "HF_ENDPOINT": hub.url}
-        ports = {"RERANKER_PORT": str(free_port()), "LLAMA_SERVER_PORT": str(free_port())}
+        ports = free_ports()
         process = psutil.Popen(
             ["bash", "start.sh"],
             cwd=tmp_path,
@@ -291,13 +299,15 @@ def test_damaged_weights_are_downloaded_again(
     }
     for name, whole in files.items():
         (folder / name).write_bytes(content if name == damaged else whole)
-    ports = {"RERANKER_PORT": str(free_port()), "LLAMA_SERVER_PORT": str(free_port())}
     with Hub(CARDS["jina-reranker-v3"].repository, files) as hub:
         done = subprocess.run(
             [sys.executable, "-m", "app", "plan", "run"],
             cwd=tmp_path,
             env=environment(
-                RERANKER_DOWNLOAD="1", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "hub"), **ports
+                RERANKER_DOWNLOAD="1",
+                HF_ENDPOINT=hub.url,
+                HF_HOME=str(tmp_path / "hub"),
+                **free_ports(),
             ),
             stderr=subprocess.PIPE,
             text=True,

@@ -14,7 +14,7 @@ import pytest
 
 from toolkit import tiny_model
 from toolkit.export import write_gguf, write_projector
-from toolkit.running import ROOT, Service, environment, free_port, libfaketime
+from toolkit.running import ROOT, Service, environment, free_port, free_ports, libfaketime
 
 
 def start(**variables: str) -> subprocess.CompletedProcess[str]:
@@ -22,7 +22,7 @@ def start(**variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["./start.sh"],
         cwd=ROOT,
-        env=environment(**variables),
+        env=environment(**free_ports() | variables),
         capture_output=True,
         text=True,
         timeout=60,
@@ -77,6 +77,14 @@ def test_model_name_is_no_path() -> None:
 
     assert done.returncode == 1
     assert "RERANKER_MODEL" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["qwen3-reranker-0.6b", "Jina-Reranker-v3"])
+def test_known_name_in_another_case(name: str) -> None:
+    done = start(RERANKER_MODEL=name)
+
+    assert done.returncode == 1
+    assert f"RERANKER_MODEL={name}: it is written" in done.stderr
 
 
 @pytest.mark.parametrize("variable", ["RERANKER_PORT", "LLAMA_SERVER_PORT"])
@@ -191,7 +199,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     done = subprocess.run(
         [*as_others, "./start.sh"],
         cwd=ROOT,
-        env=environment(**variables),
+        env=environment(**free_ports() | variables),
         capture_output=True,
         text=True,
     )

@@ -34,7 +34,7 @@ from tests.llama import EmbeddedServer
 from tests.reliability.hostile import TEXTS
 from toolkit import tiny_model
 from toolkit.export import write_gguf
-from toolkit.running import ROOT, Service, environment, run_app, wait_until
+from toolkit.running import ROOT, Service, environment, free_ports, run_app, wait_until
 
 NAME = "Qwen3-Reranker-0.6B"
 GOLDEN = json.loads((Path(__file__).parent / "golden/yes_no.json").read_text())
@@ -127,7 +127,7 @@ def test_what_the_service_tells_of_it(yes_no_service: Service) -> None:
 
 def test_start_without_weights_asks_for_no_projector(tmp_path: Path) -> None:
     own = {"RERANKER_MODEL": NAME, "RERANKER_GGUF": str(tmp_path / "absent.gguf")}
-    refused = run_app("plan", str(tmp_path), **own)
+    refused = run_app("plan", str(tmp_path), **own, **free_ports())
 
     assert refused.returncode == 1
     assert f"no weights: {tmp_path}/absent.gguf is missing" in refused.stderr

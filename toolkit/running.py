@@ -45,6 +45,11 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def free_ports() -> dict[str, str]:
+    """Variables of ports for a service that nobody listens on now."""
+    return {name: str(free_port()) for name in ("RERANKER_PORT", "LLAMA_SERVER_PORT")}
+
+
 def wait_until(condition: Callable[[], bool], seconds: float = START_UP_SECONDS) -> None:
     """Poll `condition` until it holds; fail after `seconds`."""
     deadline = time.monotonic() + seconds

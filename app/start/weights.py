@@ -25,6 +25,7 @@ def fetch(settings: Settings) -> Path | None:
 
     Raises `WeightsError`.
     """
+    _check_name(settings)
     gguf = find(settings)
     if _missing(settings, gguf) or (settings.download and _is_damaged(settings)):
         if not settings.download:
@@ -40,6 +41,16 @@ def fetch(settings: Settings) -> Path | None:
     if settings.calibration or settings.scores == "calibrated":
         _check_calibration(settings, gguf)
     return gguf
+
+
+def _check_name(settings: Settings) -> None:
+    from models.families import check_name
+    from models.rerank import ConfigurationError
+
+    try:
+        check_name(settings.model)
+    except ConfigurationError as error:
+        raise WeightsError(str(error)) from error
 
 
 def _check(settings: Settings, gguf: Path) -> None:

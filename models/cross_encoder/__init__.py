@@ -31,7 +31,7 @@ def _card(name: str, licence: str, repository: str) -> Card:
         score_range=(0.0, 1.0),
         licence=licence,
         repository=repository,
-        projector=False,
+        instructed=False,
     )
 
 

@@ -67,7 +67,7 @@ class CrossEncoder:
         await readiness.check(self._server, self._readout)
 
     async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
-        """See `RankingModel.rank`; no instruction is read, since these models know none."""
+        """See `RankingModel.rank`."""
         if not task.documents:
             empty = np.empty(0, np.float32)
             return Ranking(empty, logits=empty)
