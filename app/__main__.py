@@ -1,9 +1,12 @@
-"""The command line: `python -m app --help`."""
+"""The command line: `python -m app --help`, or `jina-reranker --help` where it is installed."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
+from app import VERSION
 from app.commands.batch import batch
 from app.commands.doctor import doctor
 from app.commands.evaluate import evaluate
@@ -12,13 +15,30 @@ from app.commands.rerank import rerank
 from app.commands.serve import serve
 
 cli = typer.Typer(
-    name="python -m app",
-    help="Rank documents by their relevance to a query.",
     no_args_is_help=True,
-    add_completion=False,
+    # Shells complete the words after a command's name, not those after `python -m app`.
+    add_completion=__name__ != "__main__",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"jina-reranker {VERSION}")
+        raise typer.Exit
+
+
+@cli.callback()
+def main(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="show it and exit", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Rank documents by their relevance to a query."""
+
+
 cli.command()(serve)
 cli.command()(rerank)
 cli.command()(batch)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import pty
 import re
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,13 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from app.commands.documents import DocumentsError, read
+from app import VERSION
+from app.commands.documents import Document, DocumentsError, read
 from tests.fake_server import FakeHandler, FakeServer
 from toolkit.running import APP, ROOT, Service, environment, free_port, run_app, run_on_terminal
 
 QUERY = "내일 회의 일정"
+INSTALLED = "jina-reranker"
 DOCUMENTS = ["The kitchen serves soup at noon.", "내일 오후 2시에 품질 미팅이 있습니다", "[b]a[/b]"]
 
 
@@ -28,6 +32,17 @@ def posted(service: Service, documents: list[str], **body: Any) -> list[dict[str
     answer = service.rerank(query=QUERY, documents=documents, **body).json()
     results: list[dict[str, Any]] = answer["results"]
     return results
+
+
+def told(
+    service: Service, documents: list[str], sources: list[str] | None = None, **body: Any
+) -> list[dict[str, Any]]:
+    """The same, each with its text and where that came from; else they are arguments."""
+    sources = sources or [f"argument:{n}" for n in range(1, len(documents) + 1)]
+    return [
+        result | {"text": documents[result["index"]], "source": sources[result["index"]]}
+        for result in posted(service, documents, **body)
+    ]
 
 
 class TestRerank:
@@ -39,13 +54,13 @@ class TestRerank:
             (["-i", "prefer soup"], {"instruction": "prefer soup"}),
         ],
     )
-    def test_json_is_what_a_post_answers(
+    def test_json_is_what_a_post_answers_with_texts(
         self, service: Service, options: list[str], body: dict[str, Any]
     ) -> None:
         done = run_app("rerank", QUERY, *DOCUMENTS, "--json", *options, "--url", service.url)
 
         assert done.returncode == 0
-        assert json.loads(done.stdout) == posted(service, DOCUMENTS, **body)
+        assert json.loads(done.stdout) == told(service, DOCUMENTS, **body)
 
     def test_lines_in_a_pipe(self, service: Service) -> None:
         documents = [*DOCUMENTS, "two\n\tlines \x1b[31m", "long " * 100]
@@ -53,7 +68,12 @@ class TestRerank:
 
         texts = [*DOCUMENTS, "two lines [31m", ("long " * 100).strip()]
         assert [line.split("\t") for line in done.stdout.splitlines()] == [
-            [str(rank), f"{result['relevance_score']:.4f}", texts[result["index"]]]
+            [
+                str(rank),
+                f"{result['relevance_score']:.4f}",
+                f"argument:{result['index'] + 1}",
+                texts[result["index"]],
+            ]
             for rank, result in enumerate(posted(service, documents), start=1)
         ]
         assert done.stderr == ""
@@ -82,7 +102,7 @@ class TestRerank:
     def test_documents_of_files(self, service: Service, tmp_path: Path) -> None:
         plain = tmp_path / "notes.txt"
         plain.write_bytes(f"\ufeff{DOCUMENTS[0]}\r\n\r\n  {DOCUMENTS[1]}".encode())
-        lines = tmp_path / "notes.jsonl"
+        lines = tmp_path / "notes.JSONL"
         # U+2028 ends a line for str.splitlines, not in JSON.
         lines.write_text('"one\u2028line"\n\n{"text": "soup\\nat noon", "id": 7}\n')
         files = ["--file", str(plain), "-f", str(lines)]
@@ -92,12 +112,43 @@ class TestRerank:
         )
 
         documents = ["first", *DOCUMENTS[:2], "one\u2028line", "soup\nat noon"]
-        assert json.loads(done.stdout) == posted(service, documents)
+        sources = [f"{plain}:1", f"{plain}:3", f"{lines}:1", f"{lines}:3"]
+        assert json.loads(done.stdout) == told(service, documents, ["argument:1", *sources])
 
     def test_documents_of_standard_input(self, service: Service) -> None:
-        done = run_app("rerank", QUERY, "--json", "--url", service.url, stdin="\n".join(DOCUMENTS))
+        files = ["--file", "-"]
+        for given in ([], files):
+            done = run_app(
+                "rerank", QUERY, *given, "--json", "--url", service.url, stdin="\n".join(DOCUMENTS)
+            )
 
-        assert json.loads(done.stdout) == posted(service, DOCUMENTS)
+            assert json.loads(done.stdout) == told(service, DOCUMENTS, ["-:1", "-:2", "-:3"])
+
+    def test_what_grep_found_stands_in_its_files(self, service: Service, tmp_path: Path) -> None:
+        (tmp_path / "a 1.txt").write_text("nothing\n점심: soup at noon: 12:30\n")
+        (tmp_path / "b.txt").write_text("soup:7: is good\n")
+        grep = ["grep", "-rn", "soup", str(tmp_path)]
+        found = subprocess.run(grep, capture_output=True, text=True, check=True).stdout
+
+        done = run_app("rerank", QUERY, "--url", service.url, stdin=found + "absent.txt:3:soup\n")
+
+        rows = [line.split("\t")[2:] for line in done.stdout.splitlines()]
+        assert sorted(rows) == [
+            ["-:3", "absent.txt:3:soup"],
+            [f"{tmp_path}/a 1.txt:2", "점심: soup at noon: 12:30"],
+            [f"{tmp_path}/b.txt:1", "soup:7: is good"],
+        ]
+
+    def test_sources_on_a_terminal(self, service: Service, tmp_path: Path) -> None:
+        (tmp_path / "with-a-long-name.txt").write_text("soup at noon")
+        shown = run_on_terminal(
+            [*APP, "rerank", QUERY, "-f", "with-a-long-name.txt", "--url", service.url],
+            tmp_path,
+            environment(TERM="xterm", PYTHONPATH=str(ROOT)),
+            stream="stdout",
+        )
+
+        assert "with-a-long-name.txt:1" in shown
 
     def test_nobody_types_documents_unasked(self) -> None:
         _, terminal = pty.openpty()
@@ -115,6 +166,9 @@ class TestRerank:
             (["rerank", "a", "-f", "READMEE.md"], "did you mean README.md?"),
             (["rerank", "a", "-f", "tests"], "tests cannot be read: Is a directory"),
             (["rerank", "a"], "no documents"),
+            (["rerank", "a", "-f", "-"], "only empty lines"),
+            (["rerank", "a", "b", "--csv", "--tsv"], "exclude each other"),
+            (["rerank", "a", "b", "--column", "text"], "--column is for tables"),
             (["rernk", "a"], "Did you mean 'rerank'?"),
             (["rerank", "a", "b", "--top-n", "0"], "--top-n"),
             (["rerank", "a", b"\xff"], "is no Unicode text"),
@@ -187,6 +241,50 @@ def test_unreadable_file(tmp_path: Path, content: bytes, message: str) -> None:
         read(path)
 
 
+def write_table(path: Path, *rows: list[str], **options: Any) -> Path:
+    with path.open("w", newline="") as file:
+        csv.writer(file, **options).writerows(rows)
+    return path
+
+
+def test_rows_of_csv(tmp_path: Path) -> None:
+    rows = ["id", "Text"], ["1", 'soup,\n"hot"'], ["2", " "], ["3"], ["4", "x" * 200_000]
+    path = write_table(tmp_path / "menu.CSV", *rows)
+
+    assert read(path) == [
+        Document('soup,\n"hot"', f"{path}:2"),
+        Document("x" * 200_000, f"{path}:6"),
+    ]
+    assert [document.text for document in read(path, column="id")] == ["1", "2", "3", "4"]
+    one = write_table(tmp_path / "one", ["whatever"], ["soup"])
+    assert read(one, "csv") == [Document("soup", f"{one}:2")]
+
+
+def test_rows_of_tsv(tmp_path: Path) -> None:
+    path = tmp_path / "menu.tsv"
+    path.write_text('id\tpassage\r\n1\t"Soup" is hot\r\n2\t"open\r\n')
+
+    assert read(path) == [Document('"Soup" is hot', f"{path}:2"), Document('"open', f"{path}:3")]
+
+
+@pytest.mark.parametrize(
+    ("content", "column", "message"),
+    [
+        ("a,b\n1,2", None, "has the columns a, b; say which one has the documents: --column"),
+        ("a,b\n1,2", "c", "has the columns a, b; there is no 'c': --column"),
+        ('text\n"open', None, "line 2 is no CSV"),
+    ],
+)
+def test_table_that_cannot_be_read(
+    tmp_path: Path, content: str, column: str | None, message: str
+) -> None:
+    path = tmp_path / "menu.csv"
+    path.write_text(content)
+
+    with pytest.raises(DocumentsError, match=message):
+        read(path, column=column)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 @pytest.mark.parametrize("name", ["notes.txt", "notes.txt.gz", "notes.jsonl", "notes.jsonl.gz"])
 def test_encodings_of_files(tmp_path: Path, name: str, encoding: str) -> None:
@@ -196,7 +294,7 @@ def test_encodings_of_files(tmp_path: Path, name: str, encoding: str) -> None:
     path = tmp_path / name
     path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
 
-    assert read(path) == documents
+    assert [document.text for document in read(path)] == documents
 
 
 @pytest.mark.parametrize("command", ["serve", "rerank", "batch", "doctor"])
@@ -206,6 +304,45 @@ def test_help(command: str) -> None:
     assert done.returncode == 0
     assert f"python -m app {command}" in done.stdout
     assert "Exit status" in done.stdout
+
+
+def test_version() -> None:
+    assert run_app("--version").stdout == f"{INSTALLED} {VERSION}\n"
+
+
+class TestInstalled:
+    """The command that pip makes of the entry point."""
+
+    @pytest.fixture
+    def command(self, tmp_path: Path) -> Path:
+        declared = rf'\[project.scripts\]\n{INSTALLED} = "([\w.]+):(\w+)"'
+        (entry,) = re.findall(declared, (ROOT / "pyproject.toml").read_text())
+        command = tmp_path / INSTALLED
+        module, name = entry
+        command.write_text(f"#!{sys.executable}\nfrom {module} import {name}\n{name}()\n")
+        command.chmod(0o755)
+        return command
+
+    def run(self, command: Path, *arguments: str, **variables: str) -> str:
+        env = environment(PYTHONPATH=str(ROOT), **variables)
+        return subprocess.check_output(
+            [command, *arguments], env=env, cwd=command.parent, text=True
+        )
+
+    def test_it_runs_anywhere(self, command: Path) -> None:
+        assert f"Usage: {INSTALLED} rerank" in self.run(command, "rerank", "--help")
+
+    def test_a_shell_completes_it(self, command: Path) -> None:
+        script = f"""
+        source <(COMP_WORDS={INSTALLED} _JINA_RERANKER_COMPLETE=source_bash {INSTALLED})
+        COMP_WORDS=({INSTALLED} rerank --to) COMP_CWORD=2
+        _jina_reranker_completion {INSTALLED}
+        echo "${{COMPREPLY[@]}}"
+        """
+        path = f"{command.parent}:/usr/bin:/bin"
+        env = environment(PYTHONPATH=str(ROOT)) | {"PATH": path}
+
+        assert subprocess.check_output(["bash", "-c", script], env=env, text=True) == "--top-n\n"
 
 
 def test_long_documents_are_told_and_split(service: Service) -> None:

@@ -25,7 +25,7 @@ class Outputs:
         paths = (self.answers, self.failures, self.progress)
         if not self.answers.parent.is_dir():
             raise BatchError(f"--out: there is no folder {self.answers.parent}")
-        if self.answers.suffix == ".gz":
+        if self.answers.suffix.lower() == ".gz":
             raise BatchError(
                 f"--out: answers are not packed, so {self.answers} is no name for them"
             )

@@ -100,7 +100,7 @@ def batch(
     else to put right first, 3 the service does not answer, 130 interrupted.
     """
     files = _files(requests, run, collection, topics)
-    format = format or _SUFFIXES.get(out.suffix)
+    format = format or _SUFFIXES.get(out.suffix.lower())
     if not format:
         raise typer.BadParameter(f"--format is needed: {out.name} does not tell it")
     outputs = Outputs(out)
@@ -125,14 +125,20 @@ def batch(
         fail(str(error), USAGE)
     except KeyboardInterrupt:
         fail(f"interrupted. {_CONTINUES}", INTERRUPTED)
+    total = f"{len(journal.done):,} requests done, {journal.failed:,} of them failed."
     now, seconds = len(journal.done) - before, time.monotonic() - start
-    typer.echo(
-        f"{len(journal.done):,} requests done, {journal.failed:,} of them failed. "
-        f"Now {now:,} requests with {job.documents:,} documents in {seconds:.1f} s: "
-        f"{now / seconds:.1f} requests and {job.documents / seconds:.1f} documents per second."
-    )
+    if now:
+        typer.echo(
+            f"{total} Now {now:,} requests with {job.documents:,} documents in {seconds:.1f} s: "
+            f"{now / seconds:.1f} requests and {job.documents / seconds:.1f} documents per second."
+        )
+    else:
+        typer.echo(f"Nothing is left to do: {total}")
     if journal.failed:
-        typer.echo(f"Failed: {outputs.failures}")
+        typer.echo(
+            f"Failed: {outputs.failures}\nMended, its lines are requests for another --out; "
+            "--restart asks for all requests again."
+        )
         raise typer.Exit(PROBLEM)
 
 
