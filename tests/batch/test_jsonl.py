@@ -51,11 +51,11 @@ def test_failed_lines(service: Service, tmp_path: Path, out: Path) -> None:
     assert "query: must not be empty" in failures[5]["error"]
     assert "more than 1,024 documents" in failures[6]["error"]
     assert failures[8]["original"] == "[1]"
-    again = batch(path, "--out", out, url=service.url)
-    assert again.returncode == 1
-    assert "Nothing is left to do: 9 requests done, 7 of them failed." in again.stdout
-    assert "per second" not in again.stdout
-    assert "another --out" in again.stdout
+    repeated = batch(path, "--out", out, url=service.url)
+    assert repeated.returncode == 1
+    assert "Nothing is left to do: 9 requests done, 7 of them failed." in repeated.stdout
+    assert "per second" not in repeated.stdout
+    assert "another --out" in repeated.stdout
     assert len(read_lines(failures_of(out))) == 7
 
     # Mended, the failures are requests under the same ids.
