@@ -16,7 +16,8 @@ from app.evaluate.trec import read_run
 def read_beir(folder: Path, split: str, depth: int, run: Path | None = None) -> Dataset:
     """The judged queries of `split`, with the `depth` best of `run`, or of BM25.
 
-    Raises `DataError`.
+    A document with the id of the query is no candidate: in ArguAna and Quora the query itself is in
+    the corpus, and BEIR's published figures leave it away. Raises `DataError`.
     """
     corpus, topics_path = _file(folder, "corpus.jsonl"), _file(folder, "queries.jsonl")
     qrels = _file(folder / "qrels", f"{split}.tsv")
@@ -25,11 +26,12 @@ def read_beir(folder: Path, split: str, depth: int, run: Path | None = None) -> 
     topics = {id: text for id, text in everyone.items() if id in judgements}
     documents = Texts(corpus)
     if run:
-        candidates = read_run(run, depth)
+        candidates = read_run(run, depth + 1)
         candidates = {id: found for id, found in candidates.items() if id in topics}
     else:
         texts = {str(record["_id"]): _text(record) for record in _named(corpus)}
-        candidates = top(texts, topics, depth)
+        candidates = top(texts, topics, depth + 1)
+    candidates = {id: [d for d in found if d != id][:depth] for id, found in candidates.items()}
     files = {"corpus": corpus, "queries": topics_path, "qrels": qrels}
     return assemble(
         topics, candidates, judgements, documents, files | ({"run": run} if run else {})

@@ -15,13 +15,18 @@ def top(texts: Mapping[str, str], topics: Mapping[str, str], depth: int) -> dict
     characters; documents without a word of the query are left out.
     """
     ids = list(texts)
+    documents = [words(text) for text in texts.values()]
+    found: dict[str, list[str]] = {id: [] for id in topics}
+    if not any(documents):
+        return found
     index = bm25s.BM25()
-    index.index([words(text) for text in texts.values()], show_progress=False)
-    found = {}
+    index.index(documents, show_progress=False)
+    # Neither documents nor a query without a word are foreseen by bm25s.
     for id, query in topics.items():
-        scores = index.get_scores(words(query))
-        best = (-scores).argsort(kind="stable")[:depth]
-        found[id] = [ids[place] for place in best if scores[place] > 0]
+        if asked := words(query):
+            scores = index.get_scores(asked)
+            best = (-scores).argsort(kind="stable")[:depth]
+            found[id] = [ids[place] for place in best if scores[place] > 0]
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 
 from app.calibration import Calibration, calibration_of
+from app.evaluate.beir import read_beir
 from app.evaluate.bm25 import top
 from app.evaluate.dataset import DataError
 from app.evaluate.jsonl import read_jsonl
@@ -160,6 +161,21 @@ def test_a_beir_folder_takes_bm25_first(demo: Service, beir: Path, tmp_path: Pat
     assert all(1 <= len(answer["scores"]) <= 15 for answer in answers)
 
 
+@pytest.mark.parametrize("with_run", [False, True])
+def test_a_query_in_the_corpus_is_no_candidate_for_itself(beir: Path, with_run: bool) -> None:
+    text = LISTS[0]["query"]
+    with (beir / "corpus.jsonl").open("a") as corpus:
+        corpus.write(json.dumps({"_id": "q0", "title": "", "text": text}) + "\n")
+    run = beir / "bm25.run"
+    run.write_text("".join(f"q0 Q0 {d} 1 {-i} x\n" for i, d in enumerate(["q0", "0-0", "0-1"])))
+
+    data = read_beir(beir, "test", depth=2, run=run if with_run else None)
+
+    (query,) = (query for query in data.queries if query.id == "q0")
+    assert len(query.candidates) == 2
+    assert "q0" not in query.candidates
+
+
 def test_a_run_takes_part_as_it_is(demo: Service, beir: Path, tmp_path: Path) -> None:
     run, qrels, topics = tmp_path / "bm25.run", tmp_path / "qrels", tmp_path / "topics.tsv"
     rows = [(f"q{i}", f"{i}-{j}", j) for i in range(5) for j in range(20)]
@@ -281,6 +297,12 @@ def test_bm25_finds_words_in_any_script() -> None:
     found = top(texts, topics, 2)
     assert {id: ids[0] for id, ids in found.items()} == {"1": "en", "2": "ko", "3": "zh"}
     assert all("x" not in ids for ids in found.values())
+
+
+@pytest.mark.parametrize("texts", [{}, {"a": ""}, {"a": "!", "b": ""}, {"a": "soup", "b": ""}])
+@pytest.mark.parametrize("query", ["", "?!", "🍲", "noon"])
+def test_bm25_of_texts_without_a_word(texts: dict[str, str], query: str) -> None:
+    assert top(texts, {"q": query}, 5) == {"q": []}
 
 
 def test_a_calibration_is_written_for_the_gguf_served(demo: Service, tmp_path: Path) -> None:
