@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from app.admission import Place
 from app.disconnect import ClientLeft
-from app.errors import TooLarge
+from app.errors import IN_ROUNDS, TooLarge
 from app.excerpt import Excerpt, has_more_values, size
 from app.settings import Settings
 
@@ -91,8 +91,8 @@ class JSONRequest(Request):
     def _parse(self, content: bytes) -> Any:
         if has_more_values(content, _MOST_VALUES):
             raise TooLarge(
-                f"the body has more than {_MOST_VALUES:,} values; send the documents in several "
-                "requests, or without what is not to be ranked"
+                f"the body has more than {_MOST_VALUES:,} values; send the documents without what "
+                f"is not to be ranked, or {IN_ROUNDS}"
             )
         return self.excerpt.of(content)
 
@@ -106,8 +106,7 @@ def excerpt(fields: frozenset[str], limit: int) -> Excerpt:
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
         raise TooLarge(
-            f"the body is larger than {limit:,} bytes (RERANKER_MAX_BODY_BYTES); "
-            "send the documents in several requests"
+            f"the body is larger than {limit:,} bytes (RERANKER_MAX_BODY_BYTES); {IN_ROUNDS}"
         )
 
 
@@ -118,5 +117,5 @@ def check_count(body: Mapping[str, Any], names: Sequence[str], limit: int) -> No
         if isinstance(documents, list) and len(documents) > limit:
             raise TooLarge(
                 f"more than {limit:,} documents in one request (RERANKER_MAX_DOCUMENTS); "
-                "send them in several requests"
+                f"{IN_ROUNDS}"
             )

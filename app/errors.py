@@ -26,6 +26,8 @@ from models.rerank import (
 _log = logging.getLogger("uvicorn.error")
 
 _RETRY_AFTER = {"Retry-After": "5"}
+# What to do with more documents than one request takes.
+IN_ROUNDS = "rank them in two rounds: the best of each part, by top_n, and then these together"
 _UNEXPECTED = "internal error; see the log of the service"
 
 
@@ -52,8 +54,8 @@ class Problem:
             case TooManyPassages():
                 return cls(
                     413,
-                    f"{error} (RERANKER_MAX_PASSAGES); send the documents in several requests, or "
-                    'less of each with "max_chunks_per_doc"',
+                    f"{error} (RERANKER_MAX_PASSAGES); send less of each with "
+                    f'"max_chunks_per_doc", or {IN_ROUNDS}',
                 )
             case TimeoutError() | TookTooLong():
                 return cls(

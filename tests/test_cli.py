@@ -218,6 +218,30 @@ class TestRerank:
 
         assert done.returncode == 1
         assert "more than 1,024 documents in one request" in done.stderr
+        assert "in two rounds" in done.stderr
+        assert "--rounds" in done.stderr
+
+    def test_more_than_one_request_takes(self, service: Service) -> None:
+        class Small(FakeHandler):
+            """The service, as if it took two documents."""
+
+            def respond(self) -> None:
+                if self.command == "GET":
+                    self.answer(200, b'{"data": [{"limits": {"documents": 2}}]}')
+                    return
+                body = json.loads(self.request_body())
+                assert len(body["documents"]) <= 2
+                self.answer(200, service.rerank(**body).content)
+
+        with FakeServer(Small) as server:
+            options = ("--rounds", "--top-n", "1", "--json", "--url", server.url)
+            done = run_app("rerank", QUERY, *DOCUMENTS, *options)
+
+        first = posted(service, DOCUMENTS[:2], top_n=1)[0]["index"]
+        texts = [DOCUMENTS[first], DOCUMENTS[2]]
+        sources = [f"argument:{first + 1}", "argument:3"]
+        (best,) = told(service, texts, sources, top_n=1)
+        assert json.loads(done.stdout) == [best | {"index": [first, 2][best["index"]]}]
 
 
 @pytest.mark.parametrize(

@@ -317,6 +317,9 @@ def test_a_wrong_argument_is_told_at_once(arguments: dict[str, Any]) -> None:
     ("documents", "message"),
     [
         ("one text", "give a list"),
+        (bytearray(b"one text"), "give a list"),
+        ({"text": "one"}, "give a list"),
+        ({"one", "text"}, "give a list"),
         (None, "no list"),
         (["\ud83d"], "no Unicode text"),
         ([1j], "JSON"),

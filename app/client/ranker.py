@@ -9,7 +9,7 @@ import math
 import operator
 import os
 import ssl
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import httpx
@@ -267,8 +267,12 @@ def _count(top_n: int | None) -> int | None:
 
 
 def _listed(documents: Iterable[str]) -> list[str]:
-    if isinstance(documents, (str, bytes)):
+    if isinstance(documents, (str, bytes, bytearray)):
         raise RequestError("documents is one text; give a list of texts")
+    if isinstance(documents, (Mapping, set, frozenset)):
+        raise RequestError(
+            f"documents is a {type(documents).__name__}, which has no places; give a list of texts"
+        )
     try:
         return list(documents)
     except Exception as error:

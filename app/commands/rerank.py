@@ -10,13 +10,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from app.client import RequestError, Reranker, RerankerError, SettingsError
+from app.client import RequestError, Reranker, RerankerError, Results, SettingsError
 from app.commands.documents import DocumentsError, Table, collect
 from app.commands.exit_status import INTERRUPTED, PROBLEM, UNREACHABLE, USAGE, fail
 from app.commands.ranked import Ranked, show, to_json
+from app.commands.rounds import Limits, rank_in_rounds
 
 # Longer than the service itself lets a request take by default.
 _TIMEOUT_SECONDS = 600.0
+_ROUNDS = "--rounds ranks them in parts, and the best of each part (--top-n) together."
 
 
 def rerank(
@@ -52,6 +54,14 @@ def rerank(
     split: Annotated[
         bool,
         typer.Option("--split", help="rank long documents by their best passage, and show that"),
+    ] = False,
+    rounds: Annotated[
+        bool,
+        typer.Option(
+            "--rounds",
+            help="rank more documents than one request takes: the best of each part (--top-n), "
+            "then these together",
+        ),
     ] = False,
     url: Annotated[
         str | None, typer.Option(help="service to ask; RERANKER_URL, or http://localhost:7998")
@@ -94,11 +104,17 @@ def rerank(
     texts = [document.text for document in found]
     try:
         with client, Console(stderr=True).status(f"ranking {len(texts):,} documents"):
-            results = client.rerank(query, texts, top_n, instruction, split=split)
+
+            def ask(texts: Sequence[str], top_n: int | None) -> Results:
+                return client.rerank(query, texts, top_n, instruction, split=split)
+
+            limits = Limits.told(client.described()) if rounds else None
+            results = rank_in_rounds(ask, texts, top_n, limits) if limits else ask(texts, top_n)
     except (RequestError, SettingsError) as error:
         fail(str(error), USAGE)
     except RerankerError as error:
-        fail(str(error), UNREACHABLE if error.status is None else PROBLEM)
+        advice = "" if rounds or error.status != 413 else f"\n{_ROUNDS}"
+        fail(f"{error}{advice}", UNREACHABLE if error.status is None else PROBLEM)
     except KeyboardInterrupt:
         fail("interrupted", INTERRUPTED)
     if results.truncated:
