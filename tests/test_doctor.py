@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -59,6 +60,54 @@ def test_running_service(service: Service) -> None:
     assert status == 0
     assert f"running at {service.url} with tiny on cpu" in report
     assert "problem" not in report
+
+
+def test_findings_as_json(service: Service, stopped: Service) -> None:
+    done = run_app("doctor", "--json", **service.environment)
+    found = {finding.pop("subject"): finding for finding in json.loads(done.stdout)}
+
+    assert done.returncode == 0
+    assert found["service"] == {
+        "state": "ok",
+        "detail": f"running at {service.url} with tiny on cpu",
+        "advice": "",
+    }
+    wrong = run_app("doctor", "--json", **stopped.environment, LLAMA_SERVER_BIN="/nowhere/server")
+    assert wrong.returncode == 1
+    assert [each["subject"] for each in json.loads(wrong.stdout) if each["advice"]] == [
+        "llama-server"
+    ]
+
+
+class TestServiceOfRerankerURL:
+    def test_it_is_asked(self, service: Service, stopped: Service) -> None:
+        status, report = doctor(stopped, RERANKER_URL=f"{service.url}/v1/rerank")
+
+        assert (status, report.count("→")) == (0, 0)
+        assert f"running at {service.url} with tiny on cpu" in report
+        assert "skipped this machine" in report
+
+    def test_the_one_at_the_port_has_this_machine(self, service: Service) -> None:
+        status, report = doctor(service, RERANKER_URL=f"http://localhost:{service.port}")
+
+        assert status == 0
+        assert "all values finite" in report
+
+    def test_key(self, default_service: Service, stopped: Service) -> None:
+        named = {"RERANKER_URL": default_service.url}
+        status, report = doctor(stopped, **named, RERANKER_API_KEY="second")
+        assert status == 1
+        assert "differs from its published scores" in report
+
+    def test_nobody_is_there(self, service: Service) -> None:
+        nobody = f"http://127.0.0.1:{free_port()}"
+        status, report = doctor(service, RERANKER_URL=nobody)
+        assert status == 1
+        assert f"problem service: nothing answers at {nobody}" in report
+
+        status, report = doctor(service, RERANKER_URL="localhost:7998")
+        assert status == 1
+        assert "did you mean http://localhost:7998?" in report
 
 
 def test_nothing_runs_and_nothing_is_wrong(default_service: Service, stopped: Service) -> None:

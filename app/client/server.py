@@ -21,6 +21,7 @@ class Server:
         url = _parse(address, name)
         self.host = url.host
         self.scheme = url.scheme
+        self.port = url.port or (443 if url.scheme == "https" else 80)
         self.auth = httpx.BasicAuth(url.username, url.password) if url.userinfo else None
         self._prefix = _ENDPOINT.sub("", url.path)
         self._url = url.copy_with(userinfo=b"", fragment=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from app.doctor.elsewhere import examine_named, named
 from app.doctor.finding import Finding, problem, skipped
 from app.doctor.gpu import check_gpu, find_devices
 from app.doctor.llama_server import check_llama_server
@@ -18,12 +19,18 @@ from app.settings import Settings, SettingsError
 
 
 def examine() -> Iterator[Finding]:
-    """What start.sh would meet with the settings of this environment."""
+    """What start.sh would meet with the settings of this environment.
+
+    Where RERANKER_URL names another service, how that one is.
+    """
     try:
         settings = Settings.load()
     except SettingsError as error:
         for sentence in error.problems:
             yield problem("settings", sentence, "correct it; docs/settings.md lists them all")
+        return
+    if address := named(settings):
+        yield from examine_named(address, settings)
     else:
         yield from _examine(Plan.of(settings))
 
@@ -47,4 +54,4 @@ def _examine(plan: Plan) -> Iterator[Finding]:
             yield skipped("memory", "the running service has what it needs")
         elif transformer is not None:
             yield check_memory(plan, transformer, devices or ())
-    yield check_scores(plan, model)
+    yield check_scores(settings.url, settings.api_keys, model)

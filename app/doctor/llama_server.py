@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 
-from app.doctor.finding import Finding, ok, problem
+from app.doctor.finding import Finding, ok, problem, skipped
 from app.doctor.plan import Plan
 from models.facts import EMBEDDED
 from models.plan import shape_of
@@ -34,6 +34,8 @@ def check_llama_server(plan: Plan) -> Finding:
     subject = "llama-server"
     if plan.llama_server is None:
         named = plan.settings.llama_server_bin
+        if plan.running and not named:
+            return skipped(subject, "none found here; the running service has its own")
         return problem(
             subject,
             f"LLAMA_SERVER_BIN={named} cannot be run" if named else "none found",

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from app.client.server import Server
 from app.doctor.finding import Finding, ok, problem
 from app.doctor.plan import Plan
 
@@ -18,16 +19,21 @@ def check_service(plan: Plan) -> tuple[Finding, str | None]:
     subject, settings = "service", plan.settings
     if not _listens(settings.host, settings.port):
         return ok(subject, f"not running; port {settings.port} on {settings.host} is free"), None
-    health = _get_json(f"{settings.url}/health")
-    match health:
+    answer = check_health(Server(settings.url, "RERANKER_PORT"))
+    return answer or (_taken(subject, settings.host, settings.port, "RERANKER_PORT"), None)
+
+
+def check_health(server: Server) -> tuple[Finding, str | None] | None:
+    """What the service at an address says of itself and its model; None if it is no service."""
+    subject = "service"
+    match _get_json(server.endpoint("/health"), server.auth):
         case {"status": "ok", "model": str(model), "device": str(device)}:
-            return ok(subject, f"running at {settings.url} with {model} on {device}"), model
+            return ok(subject, f"running at {server} with {model} on {device}"), model
         case {"detail": str(detail)}:
+            told = f"running at {server}, but not ready: {detail}"
             advice = "wait until it has started; if it does not, see its log"
-            return problem(
-                subject, f"running at {settings.url}, but not ready: {detail}", advice
-            ), None
-    return _taken(subject, settings.host, settings.port, "RERANKER_PORT"), None
+            return problem(subject, told, advice), None
+    return None
 
 
 def check_llama_server_port(plan: Plan, running: bool) -> Finding:
@@ -65,9 +71,9 @@ def _listens(host: str, port: int) -> bool:
         return False
 
 
-def _get_json(url: str) -> Any:
+def _get_json(url: str | httpx.URL, auth: httpx.Auth | None = None) -> Any:
     """The JSON that `url` answers, with whatever status; None if there is none."""
     try:
-        return httpx.get(url, timeout=_SECONDS, trust_env=False).json()
+        return httpx.get(url, auth=auth, timeout=_SECONDS, trust_env=False).json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return None

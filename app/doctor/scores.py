@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from app.client import Reranker, RerankerError, Result
 from app.doctor.finding import Finding, ok, problem, skipped
-from app.doctor.plan import Plan
 
 MODEL = "jina-reranker-v3"
 # The example of https://huggingface.co/jinaai/jina-reranker-v3, whose output is bfloat16's.
@@ -29,16 +28,16 @@ _TOLERANCE = 0.05
 _TIMEOUT_SECONDS = 120.0
 
 
-def check_scores(plan: Plan, model: str | None) -> Finding:
+def check_scores(url: str, keys: Sequence[str], model: str | None) -> Finding:
     """Whether the running service, which serves `model`, scores the example as published."""
     subject = "scores"
     if model is None:
         return skipped(subject, "start the service, then run this again to compare them")
     if model != MODEL:
         return skipped(subject, f"there are published ones for {MODEL}, not for {model}")
-    key = next(iter(plan.settings.api_keys), None)
+    key = next(iter(keys), None)
     try:
-        with Reranker(plan.settings.url, api_key=key, timeout=_TIMEOUT_SECONDS) as client:
+        with Reranker(url, api_key=key, timeout=_TIMEOUT_SECONDS) as client:
             return compare(client.rerank(QUERY, DOCUMENTS, scores="cosine"))
     except RerankerError as error:
         return problem(subject, str(error), "follow that, or see the log of the service")

@@ -108,13 +108,19 @@ def _not_there(subject: str, path: Path, setting: str) -> Finding:
 
 def _not_downloaded(subject: str, plan: Plan, file: str) -> Finding:
     detail = f"weights/{plan.settings.model}/{file} is missing"
-    if plan.running not in (None, plan.settings.model):
-        told = f"{detail}; the running service serves {plan.running} and does not need it"
-        return skipped(subject, told)
-    if plan.settings.download:
+    if plan.settings.download and plan.running in (None, plan.settings.model):
         return skipped(subject, f"{detail}; start.sh downloads it")
-    return problem(subject, detail, f"run: {plan.download_command}")
+    return _wrong(subject, plan, detail, f"run: {plan.download_command}")
 
 
 def _broken(subject: str, plan: Plan, path: Path, error: Exception) -> Finding:
-    return problem(subject, str(error), f"delete {path} and run: {plan.download_command}")
+    advice = f"delete {path} and run: {plan.download_command}"
+    return _wrong(subject, plan, str(error), advice)
+
+
+def _wrong(subject: str, plan: Plan, detail: str, advice: str) -> Finding:
+    """A problem, unless the running service serves another model."""
+    if plan.running not in (None, plan.settings.model):
+        told = f"{detail}; the running service serves {plan.running} and does not need it"
+        return skipped(subject, told)
+    return problem(subject, detail, advice)
