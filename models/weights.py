@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from gguf import LlamaFileType
 
 from models import digest
-from models.llama.gguf import GGUFError, read_header
+from models.llama.gguf import KINDS, GGUFError, GGUFHeader, read_header
+from models.llama.head import HEAD
 from models.prepare import SOURCE_KEY
 
 
@@ -29,16 +30,29 @@ def weights_of(gguf: Path | None) -> Weights:
     Reads the whole file the first time, unless it is a copy or its hash is remembered.
     """
     try:
-        metadata = read_header(gguf).metadata if gguf else {}
-        source = metadata.get(SOURCE_KEY) or (digest.sha256(gguf) if gguf else None)
+        if gguf is None:
+            return Weights()
+        header = read_header(gguf)
+        source = header.metadata.get(SOURCE_KEY) or digest.sha256(gguf)
     except (GGUFError, OSError):
         return Weights()
-    return Weights(_quantization(metadata.get("general.file_type")), source and str(source))
+    return Weights(_quantization(header), str(source))
 
 
-def _quantization(file_type: Any) -> str | None:
+def _quantization(header: GGUFHeader) -> str:
+    """The file type that the header names, or else the type of most of its bytes."""
     try:
-        name = LlamaFileType(file_type).name
+        name = LlamaFileType(header.metadata.get("general.file_type")).name
     except ValueError:
-        return None
+        return _commonest(header)
     return name.removeprefix("ALL_").removeprefix("MOSTLY_")
+
+
+def _commonest(header: GGUFHeader) -> str:
+    bytes_of: Counter[int] = Counter()
+    for name, tensor in header.tensors.items():
+        # A prepared copy has a head of its own.
+        if name != HEAD:
+            bytes_of[tensor.kind] += tensor.size
+    ((number, _),) = bytes_of.most_common(1)
+    return next(name for name, kind in KINDS.items() if kind.number == number)

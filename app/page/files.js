@@ -1,27 +1,26 @@
 /** Files of documents: added by the picker or dropped on the page, shown below the text. */
 
-import { FileProblem, readDocuments } from "./documents.js";
-import { copyOf, words } from "./words.js";
+import { drawChoices, sentencesAbout } from "./choices.js";
+import { fileSource, isReadable, Refused } from "./source.js";
+import { copyOf, label, say } from "./words.js";
 
 const picker = document.getElementById("picker");
+const refusals = document.getElementById("file-problems");
 
-/** What was added, as {name, documents}, and what was refused last. */
-let files = [];
-let problems = [];
+/** The sources that were added, in their order. */
+export let files = [];
 /** Settles when the files added so far have been read. */
 let reading = Promise.resolve();
 
-/** The documents of all files, in the order in which they were added. */
-export async function documentsOfFiles() {
-  await reading;
-  return files.flatMap((file) => file.documents);
+/** Wait for files that are being read. */
+export function filesRead() {
+  return reading;
 }
 
-/** Show the files, in the language spoken now. */
-export function drawFiles() {
-  document.getElementById("files").replaceChildren(...files.map(item));
-  const sentences = problems.map(({ reason, file, line }) => words.fileProblem[reason](file, line));
-  document.getElementById("file-problems").replaceChildren(...sentences.map(paragraph));
+/** Add files again that were kept, as {name, text, choice}. */
+export function restoreFiles(kept = []) {
+  files = kept.map(({ name, text, choice }) => fileSource(name, text, choice));
+  draw();
 }
 
 picker.addEventListener("change", () => {
@@ -45,35 +44,54 @@ function add(chosen) {
 }
 
 async function read(chosen) {
-  problems = [];
+  refusals.replaceChildren();
   for (const file of chosen) {
     try {
-      files.push({ name: file.name, documents: await readDocuments(file) });
-    } catch (problem) {
-      if (!(problem instanceof FileProblem)) throw problem;
-      problems.push(problem);
+      files.push(fileSource(file.name, await textOf(file)));
+    } catch (refused) {
+      if (!(refused instanceof Refused)) throw refused;
+      refusals.append(...sentencesAbout(file.name, refused.problems));
     }
   }
-  drawFiles();
+  draw();
 }
 
-function item(file) {
+async function textOf(file) {
+  if (!isReadable(file.name)) throw new Refused("name");
+  const bytes = await file.arrayBuffer().catch(() => {
+    throw new Refused("unreadable");
+  });
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new Refused("encoding");
+  }
+}
+
+function draw() {
+  document.getElementById("files").replaceChildren(...files.map(item));
+  document.dispatchEvent(new Event("files"));
+}
+
+function item(file, place) {
   const copy = copyOf("file");
   copy.querySelector(".name").textContent = file.name;
-  copy.querySelector(".count").textContent = words.count(file.documents.length);
+  say(copy.querySelector(".count"), "count", file.documents.length);
+  const select = copy.querySelector("select");
+  label(select, "fileChoice", file.name);
+  drawChoices(select, file);
+  select.addEventListener("change", () => {
+    files[place] = fileSource(file.name, file.text, select.value);
+    draw();
+    document.querySelectorAll("#files select")[place].focus();
+  });
   const remove = copy.querySelector("button");
-  remove.ariaLabel = words.removeFile(file.name);
+  label(remove, "removeFile", file.name);
   remove.addEventListener("click", () => {
-    files = files.filter((other) => other !== file);
-    drawFiles();
+    files.splice(place, 1);
+    draw();
     picker.focus();
   });
+  copy.querySelector("li").append(...sentencesAbout(file.name, file.problems));
   return copy;
-}
-
-function paragraph(text) {
-  const element = document.createElement("p");
-  element.className = "problem";
-  element.textContent = text;
-  return element;
 }

@@ -1,87 +1,104 @@
-/** What the page shows as its result: nothing yet, a ranking or a failure. */
+/** What the page shows as its result: nothing yet, rankings side by side, and a failure. */
 
-import { copyOrShow } from "./curl.js";
-import { copyOf, words } from "./words.js";
+import { factsOf } from "./comparison.js";
+import { caption, drawn } from "./ranking.js";
+import { copyOf, say } from "./words.js";
 
+/** Rankings that can be compared with: the last ones. */
+const KEPT = 10;
+
+const heading = document.getElementById("results-title");
 const status = document.getElementById("status");
 const failure = document.getElementById("failure");
+const tools = document.getElementById("tools");
 const outcome = document.getElementById("outcome");
+const compared = document.getElementById("compared");
+const inputOrder = document.getElementById("inputOrder");
 
-/** Say what there is to do; `fillIn` is called if an example is wanted. */
-export function drawNothing(fillIn) {
-  const nothing = copyOf("nothing");
-  nothing.querySelector("button").addEventListener("click", fillIn);
-  draw("", nothing);
+/** The rankings of this visit, the newest last. */
+let rankings = [];
+/** How many there have been. */
+let count = 0;
+
+compared.addEventListener("change", draw);
+inputOrder.addEventListener("change", draw);
+
+/** Say what there is to do. */
+export function drawNothing() {
+  outcome.replaceChildren(copyOf("nothing"));
 }
 
-/** Show the results of `answer` to a request for `documents`; `command` asks the same. */
-export function drawRanking(answer, documents, command) {
-  const { results, seconds, usage, model, truncated = [] } = answer;
-  const [low, high] = model.score_range;
-  const ranking = copyOf("ranking");
-  const field = ranking.querySelector(".command");
-  ranking.querySelector(".copy").addEventListener("click", (event) => {
-    copyOrShow(command, event.target, field);
-  });
-  ranking.querySelector(".scale").textContent = words.scale(model);
-  const ticks = [low, (low + high) / 2, high].map((value) => String(value).replace("-", "−"));
-  ranking.querySelectorAll(".axis span").forEach((tick, i) => (tick.textContent = ticks[i]));
-  const items = results.map((result, i) =>
-    item(result, i + 1, documents[result.index], model.score_range, truncated.includes(result.index)),
-  );
-  ranking.querySelector("ol").append(...items);
-  draw(words.summary(results.length, documents.length, seconds, usage.prompt_tokens), ranking);
+/** Show a `ranking`: {body, documents, answer, seconds, model, needsKey}. */
+export function drawRanking(ranking) {
+  count += 1;
+  // The one compared with stays, however old.
+  const [other] = chosen();
+  rankings = [...rankings.slice(-KEPT), { ...ranking, position: count }];
+  if (other && !rankings.includes(other)) rankings.unshift(other);
+  drawOptions(other);
+  draw();
+  const { answer, documents, seconds } = ranking;
+  const { length } = answer.results;
+  say(status, "summary", length, documents.length, seconds, answer.usage.prompt_tokens);
 }
 
 /** Say what went wrong and what to do. */
-export function drawFailure({ status, detail }) {
+export function drawFailure({ kind, status: code, detail }) {
+  say(status, "");
   const notice = copyOf("failed");
-  const [title, advice] = words.failures[status] ?? words.failures.other;
-  notice.querySelector("h3").textContent = Number.isInteger(status)
-    ? `${title} (${status})`
-    : title;
-  notice.querySelector(".advice").textContent = advice;
+  say(notice.querySelector(".title"), `failures.${kind}.title`);
+  notice.querySelector(".code").textContent = code ? ` (${code})` : "";
+  say(notice.querySelector(".advice"), `failures.${kind}.advice`);
   notice.querySelector(".detail").textContent = detail;
-  draw("", "", notice);
+  if (rankings.length) say(notice.querySelector(".before"), "before");
+  failure.replaceChildren(notice);
 }
 
-function draw(summary, result, problem = "") {
-  status.textContent = summary;
-  outcome.replaceChildren(result);
-  failure.replaceChildren(problem);
+/** Take away what a request said that failed. */
+export function clearFailure() {
+  failure.replaceChildren();
 }
 
-function item({ index, relevance_score: score, passage }, rank, text, range, isCut) {
-  const copy = copyOf("result");
-  const say = (selector, text) => (copy.querySelector(selector).textContent = text);
-  say(".rank", rank);
-  say(".origin", words.origin(index + 1));
-  say(".value", score.toFixed(4).replace("-", "−"));
-  copy.querySelector(".text").replaceChildren(...marked(text, passage));
-  copy.querySelector(".cut").hidden = !isCut;
-  const places = index + 1 - rank;
-  const direction = places > 0 ? "up" : places < 0 ? "down" : "same";
-  say(".movement", direction === "same" ? words.same : words[direction](Math.abs(places)));
-  copy.querySelector(".movement").classList.add(direction);
-  stretch(copy.querySelector(".bar"), score, range);
-  return copy;
+/** Go to the results, for the keyboard and screen readers. */
+export function focusResults() {
+  heading.focus();
 }
 
-/** `text` with its `passage` highlighted, unless that is all of it. */
-function marked(text, passage) {
-  if (!passage || passage.text === text) return [text];
-  // The service counts characters where JavaScript counts halves of some.
-  const characters = [...text];
-  const part = (start, end) => characters.slice(start, end).join("");
-  const mark = document.createElement("mark");
-  mark.textContent = part(passage.start, passage.end);
-  return [part(0, passage.start), mark, part(passage.end)];
+/** Show the results where they are below the form, as on a narrow screen. */
+export function scrollToResults() {
+  if (heading.getBoundingClientRect().top > innerHeight / 2) heading.scrollIntoView();
 }
 
-/** Let `bar` reach from 0 to `score` on its track, whose ends are `low`, at most 0, and `high`. */
-function stretch(bar, score, [low, high]) {
-  const percent = (length) => `${(100 * length) / (high - low)}%`;
-  bar.style.left = percent(Math.min(score, 0) - low);
-  bar.style.width = percent(Math.abs(score));
-  bar.classList.toggle("negative", score < 0);
+function draw() {
+  const current = rankings.at(-1);
+  const [other] = chosen();
+  const article = drawn(current, { other, inputOrder: inputOrder.checked });
+  const articles = [article];
+  if (other) {
+    articles.unshift(drawn(other, { inputOrder: inputOrder.checked }));
+    caption(articles[0], other, current);
+    caption(article, current, other);
+  }
+  document.body.classList.toggle("comparing", Boolean(other));
+  outcome.replaceChildren(...articles);
+}
+
+/** Offer every ranking but the newest to compare it with; `other` stays chosen. */
+function drawOptions(other) {
+  const options = rankings.slice(0, -1).map((ranking) => {
+    const option = document.createElement("option");
+    option.value = ranking.position;
+    const facts = factsOf(ranking);
+    say(option, "option", ranking.position, ranking.body.query, facts);
+    return option;
+  });
+  compared.replaceChildren(compared.options[0], ...options.reverse());
+  compared.value = other?.position ?? "";
+  tools.hidden = false;
+  compared.parentElement.hidden = !options.length;
+}
+
+/** The ranking chosen to compare with, in a list; an empty one if none is. */
+function chosen() {
+  return rankings.filter(({ position }) => String(position) === compared.value);
 }

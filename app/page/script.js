@@ -1,101 +1,109 @@
-/** The form: what is asked, when, and in which language. */
+/** The page: what its parts do together. */
 
-import { curlCommand } from "./curl.js";
-import { linesOf } from "./documents.js";
-import { documentsOfFiles, drawFiles } from "./files.js";
-import { drawFailure, drawNothing, drawRanking } from "./results.js";
+import { examplesFor } from "./examples.js";
+import { askForKey, fillIn, form, isComplete, isEmpty, request, restore, typedKey } from "./form.js";
+import { askWhatRuns, tell } from "./model.js";
+import { begin, end, wait } from "./progress.js";
+import * as results from "./results.js";
 import { rerank } from "./service.js";
-import { preferredLanguage, speak, translate, words } from "./words.js";
+import { preferredLanguage, speak } from "./words.js";
 
-const form = document.querySelector("form");
-const { key, query, documents, topN, instruction, split } = form.elements;
-
-/** Draws what the page shows as its result; again when the language changes. */
-let drawOutcome = () => drawNothing(fillInExample);
-/** Aborts the request under way. */
-let underWay = null;
+const languages = document.querySelectorAll(".languages button");
+const examples = document.getElementById("examples");
+/** Whether what the form holds is an example. */
+let isExample = false;
+/** Whether something was typed since the last request. */
+let isEdited = false;
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const body = await requestBody();
-  if (isComplete(body)) submit(body);
+  const asked = await request();
+  if (isComplete(asked.body)) submit(asked);
 });
+
+form.addEventListener("input", () => {
+  isExample = false;
+  isEdited = true;
+  showExamples();
+});
+document.addEventListener("files", showExamples);
 
 addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
 
-for (const button of document.querySelectorAll(".languages button")) {
-  button.addEventListener("click", () => change(button.lang));
+for (const button of languages) {
+  button.addEventListener("click", () => {
+    localStorage.setItem("language", button.lang);
+    change(button.lang);
+  });
 }
 
+restore();
 change(preferredLanguage());
+results.drawNothing();
+askWhatRuns(typedKey()).then((failure) => {
+  if (failure?.status === 401) askForKey(false);
+});
 
-/** Ask, and show what comes of it unless another request has followed by then. */
-async function submit(body) {
-  underWay?.abort();
-  const { signal } = (underWay = new AbortController());
-  showBusy(true);
-  document.getElementById("status").textContent = words.ranking(body.documents.length);
-  const { answer, failure } = await rerank(body, key.value.trim(), signal);
-  if (signal.aborted) return;
-  showBusy(false);
-  const command = curlCommand(body, Boolean(key.value));
-  drawOutcome = () =>
-    answer ? drawRanking(answer, body.documents, command) : drawFailure(failure);
-  drawOutcome();
-  if (failure?.status === 401) askForKey();
+/** Ask, again where the service says when, and show what comes of it unless it is cancelled. */
+async function submit({ body, documents }) {
+  isEdited = false;
+  results.clearFailure();
+  const signal = begin(body.documents.length);
+  results.scrollToResults();
+  let found;
+  for (;;) {
+    const key = typedKey();
+    found = { body, documents, needsKey: Boolean(key), ...(await rerank(body, key, signal)) };
+    if (signal.aborted) return;
+    if (!found.failure) break;
+    results.drawFailure(found.failure);
+    if (found.failure.retryAfter === undefined) break;
+    await wait(found.failure.retryAfter, signal);
+    if (signal.aborted) return;
+    results.clearFailure();
+  }
+  end();
+  show(found);
 }
 
-async function requestBody() {
-  const ofFiles = await documentsOfFiles();
-  const body = { query: query.value, documents: [...linesOf(documents.value), ...ofFiles] };
-  if (topN.value) body.top_n = topN.valueAsNumber;
-  if (instruction.value.trim()) body.instruction = instruction.value;
-  if (split.checked) Object.assign(body, { long_documents: "split", return_passages: true });
-  return body;
+function show({ failure, ...ranking }) {
+  if (failure) {
+    results.drawFailure(failure);
+    if (failure.status === 401) askForKey(true);
+    return;
+  }
+  results.drawRanking(ranking);
+  tell(ranking);
+  // Nobody is taken away from what they type.
+  if (!isEdited) results.focusResults();
 }
 
-/** Whether the form made a `body` to send; else it says what is missing and goes there. */
-function isComplete(body) {
-  check(query, body.query.trim(), "noQuery");
-  check(documents, body.documents.length, "noDocuments");
-  check(topN, topN.validity.valid, "badTopN");
-  translate(form);
-  const wrong = form.querySelector("[aria-invalid=true]");
-  wrong?.focus();
-  return !wrong;
-}
-
-function check(field, valid, problem) {
-  field.ariaInvalid = !valid;
-  document.getElementById(`${field.id}-problem`).dataset.words = valid ? "" : problem;
-}
-
-function askForKey() {
-  document.getElementById("key-field").hidden = false;
-  key.focus();
-}
-
-function showBusy(busy) {
-  document.getElementById("progress").hidden = !busy;
-  document.getElementById("outcome").ariaBusy = busy;
-  // On a narrow screen the results are below the form.
-  const title = document.getElementById("results-title");
-  if (busy && title.getBoundingClientRect().top > innerHeight / 2) title.scrollIntoView();
-}
-
-function fillInExample() {
-  query.value = words.example.query;
-  documents.value = words.example.documents.join("\n");
+function fillInExample(example) {
+  fillIn(example);
+  isExample = true;
+  showExamples();
   form.requestSubmit();
+}
+
+/** Examples take the place of nothing but each other. */
+function showExamples() {
+  examples.hidden = !isExample && !isEmpty();
 }
 
 function change(language) {
   speak(language);
-  for (const button of document.querySelectorAll(".languages button")) {
-    button.ariaPressed = button.lang === language;
-  }
-  drawFiles();
-  drawOutcome();
+  for (const button of languages) button.ariaPressed = button.lang === language;
+  examples.querySelectorAll("button").forEach((button) => button.remove());
+  examples.append(...examplesFor(language).map(exampleButton));
+}
+
+function exampleButton(example) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.lang = example.lang;
+  button.textContent = example.query;
+  button.addEventListener("click", () => fillInExample(example));
+  return button;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -66,13 +67,17 @@ def test_service_that_refuses(
     settings = {"RERANKER_API_KEY": "schlüssel", "RERANKER_MAX_DOCUMENTS": "3", **EXACT}
     with Service(model, RERANKER_GGUF=str(exact_gguf), **settings) as service:
         visit = Visit(page, service.url)
-        expect(page.get_by_label("API key")).to_be_hidden()
+        expect(page.get_by_label("API key")).to_be_visible()
+        expect(page.locator("#runs")).to_have_text("A key is needed to see what runs.")
         visit.fill(documents=DOCUMENTS[:3])
         visit.rank()
         visit.expect_failure("A key is needed (401)", "RERANKER_API_KEY")
         expect(page.get_by_label("API key")).to_be_focused()
 
-        page.keyboard.type("schlüssel")
+        page.keyboard.type("wrong")
+        page.keyboard.press("Enter")
+        visit.expect_failure("This key is not one of the service's (401)", "RERANKER_API_KEY")
+        page.get_by_label("API key").fill("schlüssel")
         page.keyboard.press("Enter")
         expect(page.locator("ol .text")).to_have_count(3)
         command = visit.copied_command()
@@ -82,9 +87,21 @@ def test_service_that_refuses(
         assert len(json.loads(output)["results"]) == 3
 
         visit.fill()
+        expect(page.locator("#total")).to_have_text(re.compile("4 documents: 1 more than the 3"))
         visit.rank()
         visit.expect_failure("Too much for one request (413)", "RERANKER_MAX_DOCUMENTS")
-        assert visit.results == []
+        expect(page.get_by_text("Below is the ranking before.")).to_be_visible()
+        assert sorted(visit.results) == sorted(DOCUMENTS[:3])
+
+        page.reload()
+        expect(page.locator("#runs")).to_have_text("tiny · F32 · CPU")
+        expect(page.get_by_label("Query")).to_have_value(QUERY)
+        kept = "JSON.stringify([{...localStorage}, sessionStorage.draft])"
+        assert "schlüssel" not in page.evaluate(kept)
+        other = english.new_page()
+        other.goto(service.url)
+        expect(other.get_by_label("API key")).to_have_value("")
+        other.close()
 
         broken = tmp_path / "broken.jsonl"
         broken.write_text(r'"half a character: \ud83d"')

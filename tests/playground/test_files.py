@@ -51,9 +51,9 @@ def test_dropped_folder(visit: Visit, tmp_path: Path) -> None:
 
 
 def test_picked_files(visit: Visit, service: Service, tmp_path: Path) -> None:
-    first, second = tmp_path / "a.txt", tmp_path / "b.TXT"
-    first.write_text("\ufeff" + DOCUMENTS[0] + "\r\n\r\n" + DOCUMENTS[1])
-    second.write_text("\n".join(DOCUMENTS[2:]))
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.MD"
+    first.write_text("\ufeff" + "\r\n\r\n".join(map(json.dumps, DOCUMENTS[:3])))
+    second.write_text(DOCUMENTS[3] + "\n")
 
     visit.page.get_by_label("Query").fill(QUERY)
     visit.page.get_by_label("Add files").set_input_files([first, second])
@@ -66,12 +66,14 @@ def test_picked_files(visit: Visit, service: Service, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("a.pdf", b"%PDF", "only .txt and .jsonl"),
+        ("a.pdf", b"%PDF", "only .txt, .md"),
         ("a.txt", b"\xff\xfe\x00", "not UTF-8"),
         ("a.txt", b" \n", "no documents"),
-        ("a.jsonl", b'"one"\n\n{"txt": "two"}', "line 3"),
-        ("a.jsonl", b'{"text": null}', "line 1"),
-        ("a.jsonl", b"one", "line 1"),
+        ("a.jsonl", b'{"text": null}', "line 1 was left out: no text in “text”"),
+        ("a.jsonl", b"one", "line 1 was left out: neither"),
+        ("a.json", b'{"text": "one"}', "not a JSON array"),
+        ("a.json", b"[1, 2]", "items 1, 2 were left out"),
+        ("a.csv", b'text\n"open\n', "line 2 was left out: a quotation mark"),
     ],
 )
 def test_refused_file(
@@ -82,6 +84,7 @@ def test_refused_file(
 
     visit.page.get_by_label("Add files").set_input_files(path)
 
-    expect(visit.page.get_by_role("alert").first).to_contain_text(f"{name} was not added")
-    expect(visit.page.get_by_role("alert").first).to_contain_text(sentence)
+    alert = visit.page.locator("#file-problems")
+    expect(alert).to_contain_text(f"{name} was not added")
+    expect(alert).to_contain_text(sentence)
     expect(visit.page.get_by_role("listitem")).to_have_count(0)

@@ -106,14 +106,6 @@ def test_incomplete(
     assert not any(url.endswith("/rerank") for url in visit.requests)
 
 
-def test_example(visit: Visit) -> None:
-    visit.page.get_by_role("button", name="example").click()
-
-    expect(visit.page.locator("ol .text")).to_have_count(6)
-    shown = visit.page.get_by_label("Documents").input_value().split("\n")
-    assert sorted(visit.results) == sorted(shown)
-
-
 def test_markup_is_text(visit: Visit, service: Service) -> None:
     visit.fill(documents=MARKUP)
     visit.rank()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+import re
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Page, Route, expect
 
 from toolkit.running import Service
 
@@ -32,7 +35,16 @@ class Visit:
         self.page.get_by_label("Documents").fill("\n".join(documents))
 
     def rank(self) -> None:
-        self.page.get_by_role("button", name="Rank").click()
+        self.page.get_by_role("button", name="Rank", exact=True).click()
+
+    def send_to(self, service: Service) -> None:
+        """Let another service answer in place of the one that the page is from."""
+
+        def redirect(route: Route) -> None:
+            path = urlsplit(route.request.url).path
+            route.continue_(url=service.url + path)
+
+        self.page.route(re.compile("/(rerank|health|v1/models)$"), redirect)
 
     def copied_command(self) -> str:
         self.page.get_by_role("button", name="Copy as curl").click()
