@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from gguf import LlamaFileType
 
@@ -41,8 +42,9 @@ def weights_of(gguf: Path | None) -> Weights:
 
 def _quantization(header: GGUFHeader) -> str:
     """The file type that the header names, or else the type of most of its bytes."""
+    file_type: Any = header.metadata.get("general.file_type")
     try:
-        name = LlamaFileType(header.metadata.get("general.file_type")).name
+        name = LlamaFileType(file_type).name
     except ValueError:
         return _commonest(header)
     return name.removeprefix("ALL_").removeprefix("MOSTLY_")

@@ -89,5 +89,5 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder = tmp_path_factory.mktemp("demo")
     for name in ("model.gguf", "projector.safetensors"):
         shutil.copy(ROOT / "weights/demo" / name, folder)
-    with Service(folder) as running:
+    with Service(folder, RERANKER_MODEL="demo") as running:
         yield running

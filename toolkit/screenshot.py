@@ -1,4 +1,4 @@
-"""Take a picture of the page after its own example: `python -m toolkit.screenshot FILE URL`."""
+"""Take a picture of the page after its first example: `python -m toolkit.screenshot FILE URL`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def take(path: Path, url: str) -> None:
             viewport={"width": 1200, "height": 900}, locale="en-US", reduced_motion="reduce"
         )
         page.goto(url)
-        page.get_by_role("button", name="Fill in an example").click()
-        page.get_by_role("list").get_by_role("listitem").first.wait_for()
+        page.locator("#examples button").first.click()
+        page.locator("ol li").first.wait_for()
         page.screenshot(path=path, full_page=True)
 
 

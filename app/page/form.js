@@ -75,9 +75,10 @@ export function restore() {
   for (const field of [query, documents, topN, instruction]) field.value = draft[field.id] ?? "";
   split.checked = draft.split ?? false;
   wanted = draft.wanted;
-  restoreFiles(draft.files);
   key.value = sessionStorage.getItem("key") ?? "";
   if (key.value) askForKey(false);
+  // The last one: it tells that the form has changed.
+  restoreFiles(draft.files);
 }
 
 form.addEventListener("input", changed);

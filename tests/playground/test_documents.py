@@ -35,7 +35,7 @@ def test_pasted(
     expect(visit.page.get_by_label("Read as").locator("option:checked")).to_have_text(read_as)
     with visit.page.expect_request("**/rerank") as asked:
         visit.rank()
-    assert asked.value.post_data_json["documents"] == documents
+    assert json.loads(asked.value.post_data or "")["documents"] == documents
     expect(visit.page.locator("ol .text")).to_have_count(2)
 
 
@@ -79,7 +79,12 @@ def test_other_field_names(visit: Visit, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "column", "documents"),
     [
-        ("a.csv", 'id,text\n1,"one, ""two""\nthree"\n2,four', "“text”", ['one, "two"\nthree', "four"]),
+        (
+            "a.csv",
+            'id,text\n1,"one, ""two""\nthree"\n2,four',
+            "“text”",
+            ['one, "two"\nthree', "four"],
+        ),
         ("a.csv", "name;body\r\nx;one, two\r\ny;three\r\n", "“body”", ["one, two", "three"]),
         ("a.tsv", 'id\tnote\n1\t"so" called\n2\ttwo\n', "“note”", ['"so" called', "two"]),
         ("a.csv", 'id,text\n1,"open\n2,one\n3,too,many\n4,two', "“text”", ["one", "two"]),
@@ -97,7 +102,7 @@ def test_tables(
 
     with visit.page.expect_request("**/rerank") as asked:
         visit.rank()
-    assert asked.value.post_data_json["documents"] == documents
+    assert json.loads(asked.value.post_data or "")["documents"] == documents
     expect(visit.page.locator("ol .text")).to_have_count(2)
 
 

@@ -52,12 +52,3 @@ def test_demo_and_its_examples(visited: Page) -> None:
 
     visited.get_by_label("Query").fill("mine")
     expect(visited.get_by_role("button", name="caffeine")).to_be_hidden()
-
-
-def test_probability(visit: Visit, yes_no_service: Service) -> None:
-    visit.send_to(yes_no_service)
-    visit.page.reload()
-
-    expect(visit.page.locator("#runs")).to_have_text("Qwen3-Reranker-0.6B · F32 · CPU")
-    expect(visit.page.locator("#meaning")).to_contain_text("probability that the document answers")
-    expect(visit.page.locator("#ability")).to_be_empty()

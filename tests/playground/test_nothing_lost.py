@@ -10,9 +10,7 @@ from tests.playground.visit import DOCUMENTS, QUERY, Visit, ranked
 from toolkit.running import Service
 
 
-def test_form_survives_reload_and_back(
-    browser: Browser, service: Service, tmp_path: Path
-) -> None:
+def test_form_survives_reload_and_back(browser: Browser, service: Service, tmp_path: Path) -> None:
     page = browser.new_page(locale="en-US")
     visit = Visit(page, service.url)
     path = tmp_path / "a.csv"
@@ -50,10 +48,10 @@ def test_more_than_the_browser_keeps(visit: Visit) -> None:
     visit.fill(documents=["x" * 500_000])
 
     expect(visit.page.get_by_text("more than the browser keeps")).to_be_visible()
-    asked: list[str] = []
-    visit.page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
-    visit.page.reload()
-    assert asked == ["beforeunload"]
+    with visit.page.expect_event("dialog") as asked:
+        visit.page.on("dialog", lambda dialog: dialog.accept())
+        visit.page.reload()
+    assert asked.value.type == "beforeunload"
     expect(visit.page.get_by_label("Query")).to_have_value("")
 
 
@@ -101,9 +99,7 @@ def order(service: Service, **body: object) -> list[int]:
     return [result["index"] for result in answer["results"]]
 
 
-def test_two_rankings_side_by_side(
-    visit: Visit, service: Service, yes_no_service: Service
-) -> None:
+def test_two_rankings_side_by_side(visit: Visit, service: Service, yes_no_service: Service) -> None:
     page = visit.page
     first = order(service, query=QUERY)
     visit.fill()
@@ -144,6 +140,8 @@ def test_two_rankings_side_by_side(
     visit.send_to(yes_no_service)
     by_another = order(yes_no_service, query=QUERY)
     compare(by_another, "Qwen3-Reranker-0.6B")
+    expect(page.locator("#runs")).to_contain_text("Qwen3-Reranker-0.6B")
+    expect(page.locator("#meaning")).to_contain_text("probability that the document answers")
 
     page.get_by_label("In input order").check()
     for article in (page.locator("article").first, page.locator("article").last):
