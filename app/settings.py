@@ -337,6 +337,10 @@ class Settings:
     llama_arg_cache_ram: Annotated[
         int, Rule(values.whole(-1), "MiB of memory for old prompts; `-1`: no limit")
     ] = 0
+    llama_arg_swa_full: Annotated[
+        bool,
+        Rule(values.boolean, "keep all of a prompt in layers with windows, which takes memory"),
+    ] = False
     llama_arg_log_verbosity: Annotated[
         int, Rule(values.whole(0), "what llama-server logs, from `1`, errors, to `5`, everything")
     ] = 2

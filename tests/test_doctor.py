@@ -422,3 +422,5 @@ def test_layers_with_windows_keep_these_alone() -> None:
     saved = sizes.bytes_needed(plain) - sizes.bytes_needed(replace(plain, windows=windows))
 
     assert saved == 16 * layer * (131_072 - 1024 - 512)
+    whole = replace(sizes, swa_full=True)
+    assert whole.bytes_needed(replace(plain, windows=windows)) == sizes.bytes_needed(plain)

@@ -42,6 +42,7 @@ class Sizes:
     flash_attention: bool
     cache_type_k: str
     cache_type_v: str
+    swa_full: bool = False
 
     @classmethod
     def of(cls, settings: Settings, transformer: Transformer, on_gpu: bool) -> Sizes:
@@ -56,6 +57,7 @@ class Sizes:
             flash_attention=flash_attention == "on" or (on_gpu and flash_attention == "auto"),
             cache_type_k=settings.llama_arg_cache_type_k.upper(),
             cache_type_v=settings.llama_arg_cache_type_v.upper(),
+            swa_full=settings.llama_arg_swa_full,
         )
 
     def bytes_needed(self, transformer: Transformer) -> int:
@@ -78,7 +80,7 @@ class Sizes:
     def _cached(self, transformer: Transformer) -> int:
         """Tokens that the cache of keys and values holds, of all layers together."""
         windows = transformer.windows
-        if windows is None:
+        if windows is None or self.swa_full:
             return self.context * transformer.layers
         # Behind its window, a layer keeps room for the batch that is computed.
         kept = self.slots * (windows.size + (self.batch or self.context))
