@@ -12,12 +12,14 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-venv \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /srv/reranker
-COPY requirements.lock .
+# requirements-otlp.lock: with the packages that export traces.
+ARG REQUIREMENTS=requirements.lock
+COPY ${REQUIREMENTS} .
 # What is not used stays behind in this stage: pip, the packages' own tests, a second downloader,
 # and rich's highlighter of source code.
 RUN python3 -m venv /pip \
     && python3 -m venv --without-pip .venv \
-    && /pip/bin/pip --python .venv install --no-cache-dir --require-hashes -r requirements.lock \
+    && /pip/bin/pip --python .venv install --no-cache-dir --require-hashes -r "${REQUIREMENTS}" \
     && /pip/bin/pip --python .venv uninstall --yes hf_xet pygments \
     && find .venv -type d -name tests -prune -exec rm -r {} +
 

@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 
 # All the image's packages by hash, then what else a target needs.
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-annotate \
+  --custom-compile-command "make lock"
 LOCKED := $(PIP) --require-hashes -r requirements.lock
 
 # Tests that start no service.
@@ -74,10 +76,11 @@ soak: $(VENV)/.dev
 	$(BIN)/python -m tests.reliability.neighbours
 	$(BIN)/python -m tests.reliability.document
 
-# What the image installs, with hashes.
+# What the image installs, with hashes; with the packages of traces for who wants them.
 lock: $(VENV)/.dev
-	$(BIN)/uv pip compile requirements.txt --universal --python-version 3.10 --generate-hashes \
-	  --no-annotate --custom-compile-command "make lock" --output-file requirements.lock
+	$(COMPILE) requirements.txt --output-file requirements.lock
+	$(COMPILE) requirements-otlp.txt --constraint requirements.lock \
+	  --output-file requirements-otlp.lock
 
 # Known vulnerabilities in what the image installs; fails if PyPI cannot tell.
 audit: $(VENV)/.dev

@@ -23,6 +23,7 @@ from app.keys import RequireKey, describe_keys
 from app.methods import Methods
 from app.metrics import Metrics
 from app.observe import Observe, log_to_stdout
+from app.otlp import Spans, endpoint
 from app.paths import Paths
 from app.route import router
 from app.scores import contradicts
@@ -54,6 +55,7 @@ def create_app(dialects: Sequence[Dialect] = DIALECTS) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = Metrics(settings.restarts)
     app.state.drain = Drain()
+    app.state.spans = Spans() if endpoint() else None
     # The last one added sees a request first.
     if settings.api_keys:
         app.add_middleware(RequireKey, keys=settings.api_keys, dialects=dialects)
@@ -66,7 +68,7 @@ def create_app(dialects: Sequence[Dialect] = DIALECTS) -> FastAPI:
         )
     app.add_middleware(Paths, root_path=settings.root_path)
     app.add_middleware(Methods)
-    app.add_middleware(Observe, metrics=app.state.metrics)
+    app.add_middleware(Observe, metrics=app.state.metrics, spans=app.state.spans)
     app.add_middleware(StartUpMessage)
     log_to_stdout()
     add_error_handlers(app)
@@ -100,3 +102,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         admission = Admission(model.slots + settings.queue_limit, memory)
         app.state.service = Service(settings, model, admission, calibration)
         yield {"answer_seconds": settings.body_timeout_seconds, "answer_bytes": memory}
+    if app.state.spans:
+        await asyncio.to_thread(app.state.spans.close)

@@ -14,7 +14,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.metrics import Metrics
-from models.rerank import Ranking
+from app.otlp import Spans
+from app.trace import Trace
+from models.rerank import TRACE, Ranking
 
 _log = logging.getLogger("reranker.requests")
 
@@ -26,12 +28,14 @@ _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 class Observe:
     """Middleware that names, times, counts and logs; the text of documents stays out of it.
 
-    A client's `X-Request-ID` is taken over if it is printable ASCII of at most 128 characters.
+    A client's `X-Request-ID` is taken over if it is printable ASCII of at most 128 characters, and
+    its trace is gone on with; each request is one of `spans` there, if these are wanted.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, spans: Spans | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._spans = spans
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -40,6 +44,9 @@ class Observe:
             return
         state = scope.setdefault("state", {})
         state["request_id"] = request_id = _request_id(scope)
+        state["trace"] = trace = Trace.of(Headers(scope=scope)) or (self._spans and Trace.begin())
+        if trace:
+            TRACE.set(trace.headers)
         start = time.perf_counter()
         status = 500
 
@@ -86,8 +93,13 @@ class Observe:
                 line["truncated"] = len(ranking.truncated)
             line |= {name: round(value, 4) for name, value in ranking.timings.items()}
         is_quiet = route in _QUIET or scope["method"] == "OPTIONS"
-        level = logging.DEBUG if is_quiet and status in (200, 204, 304) else logging.INFO
-        _log.log(level, "%s", orjson.dumps(line).decode())
+        is_quiet = is_quiet and status in (200, 204, 304)
+        trace: Trace | None = scope["state"]["trace"]
+        if trace:
+            line |= {"trace_id": trace.trace_id, "span_id": trace.span_id}
+        if trace and self._spans and not is_quiet:
+            self._spans.add(trace, route, line)
+        _log.log(logging.DEBUG if is_quiet else logging.INFO, "%s", orjson.dumps(line).decode())
 
 
 def log_to_stdout() -> None:

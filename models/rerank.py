@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from models.llama.client import TRACE
 from models.llama.client import LlamaServerError as ModelError
 from models.llama.client import LlamaServerTimeout as TookTooLong
 from models.llama.client import LlamaServerUnavailable as Unavailable
@@ -17,6 +18,7 @@ from models.llama.slots import TENANT
 
 __all__ = [
     "TENANT",
+    "TRACE",
     "Card",
     "ConfigurationError",
     "DoesNotFit",

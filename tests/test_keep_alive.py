@@ -346,7 +346,7 @@ def test_everything_wrong_is_named_at_once(model: Path, tmp_path: Path) -> None:
         )
         service.launch()
 
-        assert service.process.wait(20) == 1
+        assert service.process.wait(60) == 1
 
     lines = service.output.splitlines()
     assert len(lines) == 3

@@ -1,4 +1,4 @@
-"""requirements.lock has what requirements.txt asks for, on every platform, and is installed.
+"""The locks have what the requirements ask for, on every platform; what is installed is theirs.
 
 Else run `make lock`, and remove .venv.
 """
@@ -15,8 +15,19 @@ from packaging.requirements import Requirement
 
 from toolkit.running import ROOT
 
-REQUIREMENTS = (ROOT / "requirements.txt").read_text()
-LOCK = (ROOT / "requirements.lock").read_text().replace("\\\n", "")
+NAMES = ["requirements", "requirements-otlp"]
+
+
+def lock(name: str) -> str:
+    return (ROOT / f"{name}.lock").read_text().replace("\\\n", "")
+
+
+def requirements(name: str) -> str:
+    """Those of the file, and of the files that it includes."""
+    lines = (ROOT / f"{name}.txt").read_text().splitlines(keepends=True)
+    included = [line.split()[1].removesuffix(".txt") for line in lines if line.startswith("-r ")]
+    own = [line for line in lines if not line.startswith("-r ")]
+    return "".join([*map(requirements, included), *own])
 
 
 def versions(text: str, **platform: str) -> dict[str, str]:
@@ -30,24 +41,26 @@ def versions(text: str, **platform: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_lock_has_the_versions_of_the_requirements(python: str, machine: str) -> None:
+def test_lock_has_the_versions_of_the_requirements(name: str, python: str, machine: str) -> None:
     platform = {
         "python_version": python,
         "python_full_version": f"{python}.0",
         "platform_machine": machine,
         "sys_platform": "linux",
     }
-    locked = versions(LOCK, **platform)
+    locked = versions(lock(name), **platform)
 
-    wanted = versions(REQUIREMENTS, **platform)
+    wanted = versions(requirements(name), **platform)
 
     assert {name: locked.get(name) for name in wanted} == wanted
 
 
-def test_every_package_has_hashes() -> None:
-    packages = [line for line in LOCK.splitlines() if not line.startswith("#")]
+@pytest.mark.parametrize("name", NAMES)
+def test_every_package_has_hashes(name: str) -> None:
+    packages = [line for line in lock(name).splitlines() if not line.startswith("#")]
 
     assert packages
     for package in packages:
@@ -61,14 +74,14 @@ def test_what_is_installed_is_what_was_locked() -> None:
         "platform_machine": platform.machine(),
         "sys_platform": sys.platform,
     }
-    locked = versions(LOCK, **here)
+    locked = versions(lock("requirements"), **here)
 
-    assert {name: f"=={version(name)}" for name in locked} == locked
+    assert {package: f"=={version(package)}" for package in locked} == locked
 
 
 @pytest.mark.parametrize("name", ["README.md", "Dockerfile", "Makefile"])
 def test_every_way_installs_the_lock_by_hash(name: str) -> None:
     text = (ROOT / name).read_text()
 
-    assert "--require-hashes -r requirements.lock" in text
+    assert re.search(r"--require-hashes -r (requirements\.lock|\"\$\{REQUIREMENTS\}\")", text)
     assert "-r requirements.txt" not in text

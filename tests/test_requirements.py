@@ -36,7 +36,8 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-_SERVICE = ("requirements.txt", "requirements-demo.txt", "requirements-evaluate.txt")
+_EXTRAS = ("requirements-demo.txt", "requirements-evaluate.txt", "requirements-otlp.txt")
+_SERVICE = ("requirements.txt", *_EXTRAS)
 _DEVELOPMENT = (*_SERVICE, "requirements-dev.txt", "requirements-torch.txt")
 
 

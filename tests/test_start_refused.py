@@ -39,7 +39,7 @@ def test_llama_server_with_another_gguf(
     )
     unprepared.launch()
 
-    assert unprepared.process.wait(20) != 0
+    assert unprepared.process.wait(60) != 0
     assert "does it serve the GGUF of RERANKER_GGUF?" in unprepared.output
 
 
@@ -67,7 +67,7 @@ def test_wrong_setting(model: Path, variable: str, message: str) -> None:
     service = Service(model, **{variable: "many"})
     service.launch()
 
-    assert service.process.wait(20) != 0
+    assert service.process.wait(60) != 0
     assert message in service.output
     assert "Traceback" not in service.output
 
@@ -94,7 +94,7 @@ def test_port_in_use(model: Path, variable: str) -> None:
         service = Service(model, **{variable: port})
         service.launch()
 
-        assert service.process.wait(20) == 1
+        assert service.process.wait(60) == 1
 
     assert f"port {port}" in service.output
     assert variable in service.output
@@ -219,7 +219,7 @@ def test_model_that_reads_special_tokens_out_of_text(model: Path, tmp_path: Path
     service = Service(model, RERANKER_GGUF=str(tmp_path / "model.gguf"))
     service.launch()
 
-    assert service.process.wait(20) != 0
+    assert service.process.wait(60) != 0
     assert "out of plain text" in service.output
 
 
@@ -227,6 +227,6 @@ def test_context_too_small(model: Path) -> None:
     service = Service(model, LLAMA_ARG_CTX_SIZE="2048")
     service.launch()
 
-    assert service.process.wait(20) != 0
+    assert service.process.wait(60) != 0
     assert "takes 2,047 tokens at once" in service.output
     assert "Raise LLAMA_ARG_CTX_SIZE to at least 3" in service.output

@@ -27,6 +27,7 @@ ROOT = Path(__file__).parents[1]
 START_UP_SECONDS = 60.0
 # What points the service at a llama-server, or closes one.
 _LLAMA_SERVER = ("LLAMA_SERVER_URL", "LLAMA_SERVER_API_KEY", "LLAMA_API_KEY")
+_NOT_INHERITED = ("RERANKER_", "LLAMA_ARG_", "HF_", "OTEL_", "COLUMNS", *_LLAMA_SERVER)
 APP = [sys.executable, "-m", "app"]
 
 # Full precision, so that scores can be compared with the reference.
@@ -76,9 +77,7 @@ def libfaketime() -> str:
 def environment(**variables: str) -> dict[str, str]:
     """The environment of a clean shell, this Python first on its PATH; keeps LLAMA_SERVER_BIN."""
     inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("RERANKER_", "LLAMA_ARG_", "HF_", "COLUMNS", *_LLAMA_SERVER))
+        name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)
     }
     inherited["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return inherited | variables

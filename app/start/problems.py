@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from app.otlp import endpoint, is_installed
 from app.settings import Settings
 from models.facts import find_llama_server
 
@@ -19,6 +20,12 @@ def problems(settings: Settings, binds: bool = True) -> Iterator[str]:
     """A sentence for each; the ports of the service are not tried unless it `binds` them."""
     if not shutil.which("curl"):
         yield "curl is missing; install it"
+    collector = endpoint()
+    if collector and not is_installed():
+        yield (
+            f"{collector} asks for traces, whose packages are missing: "
+            "pip install -r requirements-otlp.txt, or unset it"
+        )
     if binds:
         yield from _port_problem(settings.host, settings.port, "RERANKER_PORT", "RERANKER_HOST")
     if settings.llama_server_url:

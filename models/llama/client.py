@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -18,6 +20,8 @@ _CONNECT_TIMEOUT_SECONDS = 5.0
 _KEEPALIVE_SECONDS = 4.0
 _HEALTH_TIMEOUT_SECONDS = 4.0
 
+# Headers that tell whoever watches llama-server which request a call is for.
+TRACE: ContextVar[Mapping[str, str]] = ContextVar("trace", default=MappingProxyType({}))
 
 TokenIds = NDArray[np.int64]
 # Text and token ids, mixed.
@@ -178,10 +182,9 @@ class LlamaServer:
     async def embedding(self, ids: TokenIds) -> AsyncIterator[AsyncIterator[bytes]]:
         """Stream the JSON answer of `/embedding` for a prompt of token ids."""
         body = _dumps({"content": ids})
-        headers = {"Content-Type": "application/json"}
         with _errors_of_httpx():
             async with self._client.stream(
-                "POST", "/embedding", content=body, headers=headers, extensions=self._extensions
+                "POST", "/embedding", content=body, headers=_headers(), extensions=self._extensions
             ) as response:
                 if response.is_error:
                     await response.aread()
@@ -248,14 +251,17 @@ class LlamaServer:
             raise LlamaServerError(f"llama-server answered {path} with invalid JSON") from error
 
     async def _send(self, method: str, path: str, body: bytes | None = None) -> bytes:
-        headers = {"Content-Type": "application/json"}
         with _errors_of_httpx():
             response = await self._client.request(
-                method, path, content=body, headers=headers, extensions=self._extensions
+                method, path, content=body, headers=_headers(), extensions=self._extensions
             )
         if response.is_error:
             raise _error_of(response)
         return response.content
+
+
+def _headers() -> dict[str, str]:
+    return {"Content-Type": "application/json", **TRACE.get()}
 
 
 def _dumps(body: dict[str, Any]) -> bytes:

@@ -88,7 +88,7 @@ def test_refused(model: Path, tmp_path: Path) -> None:
     service = Service(model, LLAMA_SERVER_BIN=small_gpu(tmp_path, 0), RERANKER_GPU_FALLBACK="0")
     service.launch()
 
-    assert service.process.wait(20) == 1
+    assert service.process.wait(60) == 1
     assert "cudaMalloc failed: out of memory" in service.output
     assert "llama-server ended before it was ready" in service.output
 
@@ -104,6 +104,6 @@ def test_other_deaths_are_no_lack_of_memory(model: Path, tmp_path: Path) -> None
     service = Service(model, LLAMA_SERVER_BIN=str(dies), RERANKER_LOG_DIR=str(tmp_path))
     service.launch()
 
-    assert service.process.wait(20) == 1
+    assert service.process.wait(60) == 1
     assert service.output.count("Starting llama-server") == 1
     assert "error: invalid argument" in service.output
