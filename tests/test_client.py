@@ -163,6 +163,7 @@ class Wrong(FakeHandler):
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
+    Hung.released.clear()
     with ExitStack() as servers:
         yield lambda handler: servers.enter_context(FakeServer(handler)).url
         Hung.released.set()
@@ -176,6 +177,21 @@ def test_a_server_that_hangs_costs_one_time_out(
         assert texts(client.rerank_or_fallback(QUERY, CANDIDATES)) == BY_SIMILARITY
     assert Hung.requests == 1
     assert len(caplog.messages) == 1
+
+
+def test_the_order_without_the_server_is_within_what_the_caller_has_left(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = Reranker(serve(Hung), timeout=600, breaker=CircuitBreaker(pause=0))
+
+    assert texts(client.rerank_or_fallback(QUERY, CANDIDATES, timeout=0.5)) == BY_SIMILARITY
+    assert "(0.45 s have passed)" in caplog.messages[-1]
+
+    # None at all is no outage: the next caller asks the server.
+    asked = Hung.requests
+    assert texts(client.rerank_or_fallback(QUERY, CANDIDATES, timeout=-1)) == BY_SIMILARITY
+    assert "timeout -1 is no number of seconds above 0" in caplog.messages[-1]
+    assert Hung.requests == asked
 
 
 def results(*scores: object, key: str = "results") -> bytes:

@@ -24,7 +24,9 @@ PAGES = sorted(
 )
 # The changelog tells of what was there once.
 OF_TODAY = [page for page in PAGES if page.name != "CHANGELOG.md"]
-_FOLDERS = "app bench deploy docs models sidecar systemd tests toolkit training weights".split()
+_FOLDERS = (
+    "app bench deploy docs examples models sidecar systemd tests toolkit training weights".split()
+)
 # Commits written from then on have short subjects.
 RULED = datetime(2026, 11, 28, 10, tzinfo=timezone.utc).timestamp()
 _IN_A_FOLDER = re.compile(rf"(?<![\w/.~-])(?:{'|'.join(_FOLDERS)}|\.ci)/[\w./-]*\w")

@@ -11,7 +11,7 @@ import tokenize
 
 from toolkit.running import ROOT
 
-PACKAGES = ("app", "bench", "models", "tests", "training")
+PACKAGES = ("app", "bench", "examples", "models", "tests", "training")
 _NAME = re.compile(rf"(?<![\w./-])(?:{'|'.join(PACKAGES)})(?:\.[A-Za-z_]\w*)+(?![\w/])")
 # Files of that name and ending, such as `app/models.py`, are no modules.
 _ENDINGS = ("py", "sh", "json", "md", "gguf", "toml", "yml")

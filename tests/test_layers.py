@@ -13,13 +13,14 @@ import pytest
 
 from toolkit.running import ROOT
 
-PACKAGES = ("app", "bench", "models", "tests", "toolkit", "training")
+PACKAGES = ("app", "bench", "examples", "models", "tests", "toolkit", "training")
 # What each may import of the others.
 BELOW = {
     "app": {"models"},
     "bench": {"app", "models", "toolkit"},
+    "examples": {"app"},
     "models": set(),
-    "tests": {"app", "models", "toolkit"},
+    "tests": {"app", "examples", "models", "toolkit"},
     "toolkit": {"app", "models"},
     "training": {"models", "toolkit"},
 }

@@ -27,6 +27,8 @@ T = TypeVar("T")
 _log = logging.getLogger("reranker")
 
 _CONNECT_SECONDS = 2.0
+# Of the time of a call that falls back, so that the fallback's order is in time as well.
+_SHARE_OF_SERVER = 0.9
 # More than any ranking takes: an answer without end must not fill the memory.
 _MOST_ANSWER_BYTES, _MOST_RESULT_BYTES = 2**20, 2**10
 
@@ -91,12 +93,12 @@ class Ranker:
     ) -> Results:
         """Rank the documents; raises `RerankerError`."""
         return await self._in_time(
-            self._rerank(query, documents, top_n, instruction, split, scores)
+            self._rerank(query, documents, top_n, instruction, split, scores), self._timeout
         )
 
     async def described(self) -> dict[str, Any]:
         """What `/v1/models` says of the model served; raises `RerankerError`."""
-        answer = await self._in_time(self._ask("GET", "/v1/models", b"", 0))
+        answer = await self._in_time(self._ask("GET", "/v1/models", b"", 0), self._timeout)
         if not answer.is_success:
             raise self._refused(answer)
         try:
@@ -107,15 +109,25 @@ class Ranker:
             ) from None
 
     async def rank(
-        self, query: str, candidates: Sequence[Candidate], top_n: int | None
+        self,
+        query: str,
+        candidates: Sequence[Candidate],
+        top_n: int | None,
+        timeout: float | None,
     ) -> list[Candidate]:
-        """Rank the candidates, unless the server is known to be down; raises `RerankerError`."""
+        """Rank the candidates, unless the server is known to be down; raises `RerankerError`.
+
+        It takes less than the seconds of `timeout`, or of the client where that is None.
+        """
+        seconds = (self._timeout if timeout is None else _left(timeout)) * _SHARE_OF_SERVER
         if not self._breaker.allows():
             raise CircuitOpen("the server did not answer a moment ago")
         # Blended, any of them may come first.
         wanted = None if self._blend else top_n
         count = _count(top_n)
-        results = await self._in_time(self._probe_and_rerank(query, _texts(candidates), wanted))
+        results = await self._in_time(
+            self._probe_and_rerank(query, _texts(candidates), wanted), seconds
+        )
         if self._breaker.succeeded():
             _log.info("reranker answers again")
         ranked = [candidates[result.index] for result in results]
@@ -148,13 +160,13 @@ class Ranker:
         if http and self._loop is asyncio.get_running_loop():
             await http.aclose()
 
-    async def _in_time(self, requests: Coroutine[Any, Any, T]) -> T:
+    async def _in_time(self, requests: Coroutine[Any, Any, T], seconds: float) -> T:
         try:
-            return await asyncio.wait_for(requests, self._timeout)
+            return await asyncio.wait_for(requests, seconds)
         except RerankerError:
             raise
         except asyncio.TimeoutError:
-            raise self._unreachable(f"{self._timeout:g} s have passed") from None
+            raise self._unreachable(f"{seconds:g} s have passed") from None
         except Exception as error:
             raise self._unreachable(str(error) or type(error).__name__) from error
 
@@ -246,6 +258,14 @@ def _seconds(timeout: float) -> float:
     if not seconds > 0:
         raise SettingsError(f"timeout {timeout!r} is no number of seconds above 0")
     return seconds
+
+
+def _left(timeout: float) -> float:
+    """The seconds that a caller has left, who may have none."""
+    try:
+        return _seconds(timeout)
+    except SettingsError as error:
+        raise RequestError(str(error)) from None
 
 
 def _certificates() -> ssl.SSLContext:

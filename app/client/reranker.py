@@ -88,15 +88,21 @@ class Reranker:
         return _wait(self._ranker.described())
 
     def rerank_or_fallback(
-        self, query: str, candidates: Sequence[Candidate], top_n: int | None = None
+        self,
+        query: str,
+        candidates: Sequence[Candidate],
+        top_n: int | None = None,
+        *,
+        timeout: float | None = None,
     ) -> list[Candidate]:
         """Rank the candidates, or order them by similarity and recency; never raises.
 
-        A `top_n` below 0 is warned of, and all candidates are ordered.
+        It takes `timeout` seconds at most, what the caller has left, or those of the client. A
+        `top_n` below 0 is warned of, and all candidates are ordered.
         """
         found = _found(candidates)
         try:
-            return _wait(self._ranker.rank(query, found, top_n))
+            return _wait(self._ranker.rank(query, found, top_n, timeout))
         except Exception as error:
             return self._ranker.order(found, top_n, error)
 
@@ -161,12 +167,17 @@ class AsyncReranker:
         return await asyncio.wrap_future(background.submit(self._ranker.described()))
 
     async def rerank_or_fallback(
-        self, query: str, candidates: Sequence[Candidate], top_n: int | None = None
+        self,
+        query: str,
+        candidates: Sequence[Candidate],
+        top_n: int | None = None,
+        *,
+        timeout: float | None = None,
     ) -> list[Candidate]:
         """See `Reranker.rerank_or_fallback`."""
         found = _found(candidates)
         try:
-            ranking = self._ranker.rank(query, found, top_n)
+            ranking = self._ranker.rank(query, found, top_n, timeout)
             return await asyncio.wrap_future(background.submit(ranking))
         except Exception as error:
             return self._ranker.order(found, top_n, error)
