@@ -77,7 +77,7 @@ _MEANINGS = {
     413: "more than the service takes in one request",
     422: "a field is missing or wrong",
     429: "the queue is full; come back after the seconds of Retry-After",
-    503: "llama-server is not ready or failed, or the service ends",
+    503: "llama-server is not ready or failed, the service ends, or it would come too late",
     504: "it took too long",
 }
 

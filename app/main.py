@@ -64,7 +64,10 @@ def create_app(dialects: Sequence[Dialect] = DIALECTS) -> FastAPI:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Api-Key", "X-API-Key", "Content-Type", "X-Request-ID"],
+            allow_headers=[
+                *("Authorization", "Api-Key", "X-API-Key"),
+                *("Content-Type", "X-Request-ID", "Prefer", "X-Priority"),
+            ],
         )
     app.add_middleware(Paths, root_path=settings.root_path)
     app.add_middleware(Methods)

@@ -43,6 +43,9 @@ class Metrics:
             "reused_tokens", "Tokens that were in llama-server's cache.", **names
         )
         self.truncated = Counter("truncated_documents", "Documents that were cut.", **names)
+        self.unranked = Counter(
+            "unranked_documents", "Documents left out for lack of time.", **names
+        )
         self.stages = Counter("stage_seconds", "Time of rankings by stage.", ["stage"], **names)
         self.in_flight = Gauge("requests_in_flight", "Requests under way.", **names)
         self.waiting = Gauge("prompts_waiting", "Prompts that wait for a slot.", **names)
@@ -57,6 +60,7 @@ class Metrics:
         self.tokens.observe(ranking.prompt_tokens)
         self.reused_tokens.inc(ranking.reused_tokens)
         self.truncated.inc(len(ranking.truncated))
+        self.unranked.inc(len(ranking.unranked))
         for stage, seconds in ranking.timings.items():
             self.stages.labels(stage).inc(seconds)
 

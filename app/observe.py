@@ -57,18 +57,17 @@ class Observe:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
                 if "ranking" in state:
-                    headers["Server-Timing"] = _server_timing(state["ranking"])
-                    if state["ranking"].truncated:
-                        headers["X-Truncated-Documents"] = str(len(state["ranking"].truncated))
+                    headers["Server-Timing"] = _server_timing(state)
+                    headers.update(_incomplete(state["ranking"]))
             await send(message)
 
         try:
             with self._metrics.in_flight.track_inprogress():
                 await self._app(scope, receive, observed)
         finally:
-            self._record(scope, status, time.perf_counter() - start, state.get("ranking"))
+            self._record(scope, status, time.perf_counter() - start)
 
-    def _record(self, scope: Scope, status: int, seconds: float, ranking: Ranking | None) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
         # Paths that are not served would make a label each.
         route = scope["route"].path if "route" in scope else "other"
         self._metrics.requests.labels(route, str(status)).inc()
@@ -82,7 +81,8 @@ class Observe:
             "status": status,
             "seconds": round(seconds, 4),
         }
-        if ranking:
+        state = scope["state"]
+        if ranking := state.get("ranking"):
             self._metrics.ranked(ranking)
             line |= {
                 "documents": len(ranking.scores),
@@ -91,6 +91,10 @@ class Observe:
             }
             if ranking.truncated:
                 line["truncated"] = len(ranking.truncated)
+            if ranking.unranked:
+                line["unranked"] = len(ranking.unranked)
+            if "expected" in state:
+                line["expected"] = round(state["expected"], 4)
             line |= {name: round(value, 4) for name, value in ranking.timings.items()}
         is_quiet = route in _QUIET or scope["method"] == "OPTIONS"
         is_quiet = is_quiet and status in (200, 204, 304)
@@ -116,5 +120,20 @@ def _request_id(scope: Scope) -> str:
     return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _server_timing(ranking: Ranking) -> str:
-    return ", ".join(f"{name};dur={seconds * 1e3:.1f}" for name, seconds in ranking.timings.items())
+def _server_timing(state: dict[str, Any]) -> str:
+    """The stages, and what the whole was expected to take."""
+    ranking: Ranking = state["ranking"]
+    times = ranking.timings.items()
+    if "expected" in state:
+        times.append(("expected", state["expected"]))
+    return ", ".join(f"{name};dur={seconds * 1e3:.1f}" for name, seconds in times)
+
+
+def _incomplete(ranking: Ranking) -> dict[str, str]:
+    """The headers for documents that were cut, by number, and not ranked, first and last."""
+    headers = {}
+    if ranking.truncated:
+        headers["X-Truncated-Documents"] = str(len(ranking.truncated))
+    if ranking.unranked:
+        headers["X-Unranked-Documents"] = f"{ranking.unranked[0]}-{ranking.unranked[-1]}"
+    return headers

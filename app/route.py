@@ -8,7 +8,6 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-import anyio
 import orjson
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
@@ -18,6 +17,7 @@ from app.body import JSONRequest, check_count, excerpt
 from app.dialects.dialect import Body, Dialect, Ranked, Refused, told_to
 from app.drain import DrainedRoute
 from app.errors import Problem, describe, error_responses
+from app.patience import PARAMETERS, Patience
 from app.scores import contradicts
 from app.service import Service, ServiceDependency
 
@@ -27,6 +27,7 @@ class DialectRequest(JSONRequest):
 
     dialects: Sequence[Dialect]
     dialect: Dialect | None = None
+    patience: Patience
 
     async def json(self) -> Body:
         """The checked body; raises `HTTPException` with what is wrong, or as `JSONRequest` does."""
@@ -61,7 +62,8 @@ class DialectRoute(DrainedRoute):
             http.dialects = self.dialects
             service: Service = request.app.state.service
             http.excerpt = excerpt(fields, service.settings.max_documents)
-            deadline = anyio.fail_after(service.settings.timeout_seconds)
+            http.patience = Patience(request)
+            deadline = http.patience.limit(service.settings.timeout_seconds)
             try:
                 with service.admission.admit() as http.place, deadline:
                     return await handler(http)
@@ -97,7 +99,8 @@ def _add(routes: APIRouter, path: str, spoken: Sequence[Dialect]) -> None:
         task = body.task()
         if task.instruction and not card.instructed:
             raise Refused("instruction", f"{card.name} reads none")
-        ranking = await service.rank(http, task)
+        http.patience.hear(body.timeout_ms, bool(body.partial))
+        ranking = await service.rank(http, task, http.patience)
         ranked = Ranked(body, ranking, card, http.state.request_id, scale, service.calibration)
         content = await asyncio.to_thread(_content, http.dialect, ranked)
         return Response(content, media_type="application/json")
@@ -112,6 +115,7 @@ def _add(routes: APIRouter, path: str, spoken: Sequence[Dialect]) -> None:
         # A path with a name in it is another form of one that is described.
         include_in_schema="{" not in path,
         response_model=_any_of(d.Answer for d in spoken),
+        openapi_extra={"parameters": PARAMETERS},
         responses=error_responses(_any_of(d.Error for d in spoken)),
         description=f"Rank documents by relevance to a query, in the dialect of {names}.",
         route_class_override=Route,

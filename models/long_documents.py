@@ -9,7 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.passages import ending, passages
-from models.rerank import OnTurn, Ranking, RankingModel, Task, TooManyPassages, no_matter
+from models.rerank import (
+    OnTurn,
+    OnWork,
+    Ranking,
+    RankingModel,
+    Task,
+    TooManyPassages,
+    Work,
+    any_work,
+    no_matter,
+)
 
 
 @dataclass(frozen=True)
@@ -50,32 +60,39 @@ class LongDocuments:
         """See `RankingModel.max_tokens`."""
         return self._model.max_tokens
 
-    async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
+    async def rank(
+        self, task: Task, on_turn: OnTurn = no_matter, on_work: OnWork = any_work
+    ) -> Ranking:
         """See `RankingModel.rank`; a document's score is its best passage's.
 
         Raises `TooManyPassages` as well.
         """
         split = self._split if task.split is None else task.split
         if not split:
-            return await self._rank_cut(task, on_turn)
+            return await self._rank_cut(task, on_turn, on_work)
         if not task.documents:
-            return await self._model.rank(task, on_turn)
+            return await self._model.rank(task, on_turn, on_work)
         found, truncated = await self._passages(task)
         task.check_cut(False, truncated)
         texts = [_text(task.documents[p.document], p.characters) for p in found]
-        ranking = await self._model.rank(replace(task, documents=texts), on_turn)
+        owners = [passage.document for passage in found]
+
+        def on_passages(work: Work) -> None:
+            on_work(work.of(owners))
+
+        ranking = await self._model.rank(replace(task, documents=texts), on_turn, on_passages)
         return _best(ranking, found, truncated)
 
-    async def _rank_cut(self, task: Task, on_turn: OnTurn) -> Ranking:
+    async def _rank_cut(self, task: Task, on_turn: OnTurn, on_work: OnWork) -> Ranking:
         """Have long documents cut, at the beginning to keep the end, else by the model."""
         if not task.keep_end:
-            return await self._model.rank(task, on_turn)
+            return await self._model.rank(task, on_turn, on_work)
         tokens = self.document_tokens(task)
         ends = [await ending(document, tokens, self.count) for document in task.documents]
         truncated = [i for i, end in enumerate(ends) if end.start]
         task.check_cut(False, truncated)
         texts = [_text(document, end) for document, end in zip(task.documents, ends, strict=True)]
-        ranking = await self._model.rank(replace(task, documents=texts), on_turn)
+        ranking = await self._model.rank(replace(task, documents=texts), on_turn, on_work)
         return replace(ranking, truncated=sorted({*ranking.truncated, *truncated}))
 
     async def _passages(self, task: Task) -> tuple[list[_Passage], list[int]]:

@@ -14,9 +14,11 @@ from models.llama.client import LlamaServerError as ModelError
 from models.llama.client import LlamaServerTimeout as TookTooLong
 from models.llama.client import LlamaServerUnavailable as Unavailable
 from models.llama.readout.base import OnTurn, no_matter
-from models.llama.slots import TENANT
+from models.llama.slots import COURTESY, TENANT
+from models.work import OnWork, Work, any_work
 
 __all__ = [
+    "COURTESY",
     "TENANT",
     "TRACE",
     "Card",
@@ -25,6 +27,7 @@ __all__ = [
     "Limits",
     "ModelError",
     "OnTurn",
+    "OnWork",
     "Ranking",
     "RankingModel",
     "Task",
@@ -34,6 +37,8 @@ __all__ = [
     "TookTooLong",
     "Unavailable",
     "Vectors",
+    "Work",
+    "any_work",
     "no_matter",
 ]
 
@@ -136,6 +141,7 @@ class Ranking:
 
     The documents at the indices `truncated` were cut, as the query was if `query_truncated`.
     `passages` are the characters of each document that its score is of, where any was split.
+    For lack of time the task's last documents, those at the indices `unranked`, have no scores.
     """
 
     scores: NDArray[np.float32]
@@ -147,6 +153,7 @@ class Ranking:
     truncated: Sequence[int] = ()
     query_truncated: bool = False
     passages: Sequence[range] | None = None
+    unranked: Sequence[int] = ()
 
 
 class RankingModel(Protocol):
@@ -175,10 +182,13 @@ class RankingModel(Protocol):
     async def check(self) -> None:
         """Raise `ModelError` unless a task would be done now."""
 
-    async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
+    async def rank(
+        self, task: Task, on_turn: OnTurn = no_matter, on_work: OnWork = any_work
+    ) -> Ranking:
         """Score each document, as the reference implementation of the model does.
 
-        `on_turn` is called when the wait for a slot is over. Raises `DoesNotFit` if query and
+        `on_work` is called when the work is known, before the wait for a slot, and `on_turn` when
+        that is over, for each turn. Raises `DoesNotFit` if query and
         instruction leave no room for a document, `TooLong` if a text may not be cut and would be,
         and `ModelError` if the model fails.
         """

@@ -15,7 +15,16 @@ from app.calibration import Calibration, NotCalibrated
 from app.main import create_app
 from app.service import Service
 from app.settings import Settings
-from models.rerank import Card, OnTurn, Ranking, RankingModel, Task, no_matter
+from models.rerank import (
+    Card,
+    OnTurn,
+    OnWork,
+    Ranking,
+    RankingModel,
+    Task,
+    any_work,
+    no_matter,
+)
 
 
 class Pointwise:
@@ -37,7 +46,9 @@ class Pointwise:
     async def check(self) -> None:
         """It is always well."""
 
-    async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
+    async def rank(
+        self, task: Task, on_turn: OnTurn = no_matter, on_work: OnWork = any_work
+    ) -> Ranking:
         """See `RankingModel.rank`."""
         logits = np.array([len(text) - 3 for text in task.documents], np.float32)
         scores = (1 / (1 + np.exp(-logits))).astype(np.float32)

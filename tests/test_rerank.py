@@ -34,6 +34,9 @@ class NarrowReadout:
 
     waiting = 0
 
+    def known(self, ids: TokenIds) -> int:
+        return self._readout.known(ids)
+
     async def check(self) -> None:
         await self._readout.check()
 
@@ -122,6 +125,9 @@ class ConstantReadout:
 
     def __init__(self, value: float) -> None:
         self._value = value
+
+    def known(self, ids: TokenIds) -> int:
+        return 0
 
     async def check(self) -> None: ...
 

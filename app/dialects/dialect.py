@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from app.calibration import Calibration, NotCalibrated
-from app.dialects.fields import Score
+from app.dialects.fields import Milliseconds, Score
 from app.errors import Problem
 from app.scores import Scale, order, scaled
 from models.rerank import Card, Ranking, Task
@@ -35,6 +35,12 @@ class Body(BaseModel):
         "calibrated probabilities",
     )
     min_score: Score | None = Field(None, description="leave out results with lower scores")
+    timeout_ms: Milliseconds | None = Field(
+        None, description="refuse at once what would not be done in these milliseconds"
+    )
+    partial: bool | None = Field(
+        False, description="if time is short, rank as many of the first documents as are in time"
+    )
 
     def task(self) -> Task:
         """What the model is asked for."""

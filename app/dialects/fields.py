@@ -67,6 +67,7 @@ RankFields = Annotated[list[str], Field(max_length=MOST_RANK_FIELDS)]
 TopN = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0)]
 Score = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(strict=True, ge=1)]
+Milliseconds = Annotated[int, Field(strict=True, ge=1)]
 
 
 def only(*honoured: Any, otherwise: str) -> AfterValidator:
@@ -87,6 +88,7 @@ WHOLE_PROMPT = only(
 Side = Literal["left", "right"]
 # Of dialects whose answers have a score for each document.
 NO_MIN_SCORE = only(otherwise="every document has its score in this answer; leave it out")
+NOT_PARTIAL = only(False, otherwise="every document has its score in this answer; leave it out")
 
 
 def join_rank_fields(body: Any, name: str) -> Any:

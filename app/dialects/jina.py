@@ -164,7 +164,7 @@ class Meta(TypedDict):
 
 
 class JinaAnswer(TypedDict):
-    """Results, most relevant first, and the indices of documents that were cut, if any were."""
+    """Results, most relevant first, and the indices of documents cut, or not ranked in time."""
 
     id: str
     model: str
@@ -172,6 +172,7 @@ class JinaAnswer(TypedDict):
     results: list[Result]
     meta: Meta
     truncated: NotRequired[list[int]]
+    unranked: NotRequired[list[int]]
 
 
 class JinaError(TypedDict):
@@ -210,6 +211,8 @@ def answer(ranked: Ranked[JinaBody]) -> JinaAnswer:
     }
     if ranked.ranking.truncated:
         answer["truncated"] = list(ranked.ranking.truncated)
+    if ranked.ranking.unranked:
+        answer["unranked"] = list(ranked.ranking.unranked)
     return answer
 
 
@@ -232,6 +235,9 @@ def _warnings(ranking: Ranking) -> Iterator[str]:
             f'documents that were cut: {documents}; with "long_documents": "split" the best '
             "passage of each counts"
         )
+    if ranking.unranked:
+        first, last = ranking.unranked[0], ranking.unranked[-1]
+        yield f"documents that were not ranked, for lack of time: {first} to {last}"
 
 
 def _result(ranked: Ranked[JinaBody], index: int, score: float) -> Result:

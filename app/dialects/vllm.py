@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import NO_MIN_SCORE, WHOLE_PROMPT, Query, Score, Side, Texts
+from app.dialects.fields import NO_MIN_SCORE, NOT_PARTIAL, WHOLE_PROMPT, Query, Score, Side, Texts
 from app.dialects.jina import Usage
 from app.errors import Problem
 from models.rerank import Task
@@ -63,6 +63,7 @@ class VLLMBody(dialect.Body):
     truncate_prompt_tokens: Annotated[int | None, WHOLE_PROMPT] = None
     truncation_side: Side | None = None
     min_score: Annotated[Score | None, NO_MIN_SCORE] = None
+    partial: Annotated[bool | None, NOT_PARTIAL] = False
 
     @model_validator(mode="after")
     def _has_both(self) -> VLLMBody:

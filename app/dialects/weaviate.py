@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import NO_MIN_SCORE, Query, Score, Texts
+from app.dialects.fields import NO_MIN_SCORE, NOT_PARTIAL, Query, Score, Texts
 from app.errors import Problem
 from models.rerank import Task
 
@@ -27,6 +27,7 @@ class WeaviateBody(dialect.Body):
     documents: Texts
     property: str | None = Field(None, description="accepted; tells this dialect from others")
     min_score: Annotated[Score | None, NO_MIN_SCORE] = None
+    partial: Annotated[bool | None, NOT_PARTIAL] = False
 
     def task(self) -> Task:
         """See `dialect.Body.task`."""

@@ -17,6 +17,7 @@ from models.llama.readout.pooled import PooledReadout
 from models.rerank import Card, Ranking, Task, Timings
 from models.sigmoid import sigmoid
 from models.together import together
+from models.work import OnWork, Work, any_work, single_prompts
 
 
 class CrossEncoder:
@@ -66,7 +67,9 @@ class CrossEncoder:
         """See `RankingModel.check`."""
         await readiness.check(self._server, self._readout)
 
-    async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
+    async def rank(
+        self, task: Task, on_turn: OnTurn = no_matter, on_work: OnWork = any_work
+    ) -> Ranking:
         """See `RankingModel.rank`."""
         if not task.documents:
             empty = np.empty(0, np.float32)
@@ -78,17 +81,20 @@ class CrossEncoder:
             most = min(most or task.max_document_tokens, task.max_document_tokens)
         documents, truncated = await self._cut(task.documents, most)
         task.check_cut(bool(cut_query), truncated)
+        on_work(self._work(query, documents))
         tokenized = time.perf_counter()
         work = _Work(self._readout, self._classifier, len(documents), on_turn)
         await work.do(self._prompts(query, documents))
-        done = time.perf_counter()
+        spent = time.perf_counter() - tokenized
+        # Documents that are read at once wait at once.
+        waited = min(work.waited / min(self.slots, work.prompts), spent)
         return Ranking(
             sigmoid(work.logits),
             prompt_tokens=work.tokens,
             timings=Timings(
-                queue=work.began - tokenized,
+                queue=waited,
                 tokenize=tokenized - arrived,
-                model=done - work.began,
+                model=spent - waited,
             ),
             logits=work.logits,
             truncated=truncated,
@@ -104,6 +110,11 @@ class CrossEncoder:
         ids = await self._tokenizer.ids(texts, most + 1)
         return [each[:most] for each in ids], [i for i, e in enumerate(ids) if len(e) > most]
 
+    def _work(self, query: TokenIds, documents: Sequence[TokenIds]) -> Work:
+        prompts = [(i, len(prompt)) for i, prompt in self._prompts(query, documents)]
+        owners, lengths = zip(*prompts, strict=True)
+        return single_prompts(lengths, [0] * len(lengths), owners, range(len(prompts)), self.slots)
+
     def _prompts(
         self, query: TokenIds, documents: Sequence[TokenIds]
     ) -> Iterator[tuple[int, TokenIds]]:
@@ -117,15 +128,15 @@ class _Work:
     """The prompts of one request, as many of them at a time as there are slots.
 
     `logits`, float32 [documents], are each the highest of its document's prompts; `tokens` have
-    been computed for them since `began`, in seconds of `perf_counter`.
+    been computed for `prompts`, which have `waited` so many seconds for slots in all.
     """
 
     def __init__(
         self, readout: PooledReadout, classifier: Classifier, documents: int, on_turn: OnTurn
     ) -> None:
         self.logits = np.full(documents, -np.inf, np.float32)
-        self.tokens = 0
-        self.began = 0.0
+        self.tokens = self.prompts = 0
+        self.waited = 0.0
         self._readout = readout
         self._classifier = classifier
         self._on_turn = on_turn
@@ -136,11 +147,14 @@ class _Work:
 
     async def _some(self, prompts: Iterator[tuple[int, TokenIds]]) -> None:
         for index, prompt in prompts:
-            state = await self._readout.read(prompt, self._begin)
+            asked = time.perf_counter()
+
+            def begin(asked: float = asked) -> None:
+                self.waited += time.perf_counter() - asked
+                self._on_turn()
+
+            state = await self._readout.read(prompt, begin)
             logit = self._classifier(state[np.newaxis])[0]
             self.logits[index] = max(self.logits[index], logit)
             self.tokens += len(prompt)
-
-    def _begin(self) -> None:
-        self.began = self.began or time.perf_counter()
-        self._on_turn()
+            self.prompts += 1

@@ -26,6 +26,7 @@ from models.rerank import (
     Vectors,
 )
 from models.texts import Text, Texts, positions
+from models.work import OnWork, Work, any_work, common_prompts
 
 # A text can take a few tokens more inside the prompt than alone, where BPE merges differ.
 _SEAM_TOKENS = 4
@@ -146,7 +147,9 @@ class JinaReranker:
         """See `RankingModel.check`."""
         await readiness.check(self._server, self._readout)
 
-    async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
+    async def rank(
+        self, task: Task, on_turn: OnTurn = no_matter, on_work: OnWork = any_work
+    ) -> Ranking:
         """See `RankingModel.rank`.
 
         Documents are cut to the task's limit instead of the service's as far as the context has
@@ -162,6 +165,7 @@ class JinaReranker:
         truncated = [i for i, document in enumerate(documents) if document.is_cut]
         task.check_cut(query.is_cut, truncated)
         prompts = await self._prompts(texts)
+        on_work(self._work(prompts))
         tokenized = time.perf_counter()
         readings = [
             await self._readout.read(prompt.ids, prompt.positions, on_turn) for prompt in prompts
@@ -225,6 +229,10 @@ class JinaReranker:
             *await self._tokenize(texts, block[:middle]),
             *await self._tokenize(texts, block[middle:]),
         ]
+
+    def _work(self, prompts: Sequence[_Prompt]) -> Work:
+        ends = [[position + 1 for position in prompt.positions] for prompt in prompts]
+        return common_prompts(ends, [self._readout.known(prompt.ids) for prompt in prompts])
 
     def _segments(self, query: str, documents: Sequence[str], instruction: str) -> Segments:
         return prompt_segments(self._tokens, query, documents, instruction, self._marks_twice)

@@ -12,6 +12,7 @@ from models.llama.client import (
     LlamaServerTimeout,
     LlamaServerUnavailable,
     Props,
+    TokenIds,
 )
 from models.llama.fingerprint import Fingerprint
 from models.llama.renewable import Renewable
@@ -63,6 +64,11 @@ class Runs:
         """Prompts that wait for a slot."""
         run = self._runs.value
         return run.slots.waiting if run else 0
+
+    def known(self, prompt: TokenIds) -> int:
+        """Tokens of `prompt` that are in a cache now."""
+        run = self._runs.value
+        return run.slots.known(prompt) if run else 0
 
     async def check(self) -> None:
         """Raise `LlamaServerError` unless llama-server runs and has the weights we mean."""

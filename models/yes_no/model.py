@@ -22,6 +22,7 @@ from models.rerank import (
 from models.sigmoid import sigmoid
 from models.texts import Texts
 from models.together import together
+from models.work import OnWork, Work, any_work, single_prompts
 from models.yes_no.prompt import (
     INSTRUCTION,
     SpecialTokens,
@@ -111,14 +112,17 @@ class YesNoReranker:
         """See `RankingModel.check`."""
         await readiness.check(self._server, self._readout)
 
-    async def rank(self, task: Task, on_turn: OnTurn = no_matter) -> Ranking:
+    async def rank(
+        self, task: Task, on_turn: OnTurn = no_matter, on_work: OnWork = any_work
+    ) -> Ranking:
         """See `RankingModel.rank`. A document is cut, the end of the prompt is kept."""
         if not task.documents:
             empty = np.empty(0, np.float32)
             return Ranking(empty, logits=empty)
         arrived = time.perf_counter()
-        prompts, truncated, query_is_cut = await self._prompts(task)
+        prompts, shared, truncated, query_is_cut = await self._prompts(task)
         task.check_cut(query_is_cut, truncated)
+        on_work(self._work(prompts, shared))
         tokenized = time.perf_counter()
         readings = await self._read(prompts, on_turn)
         logits = np.concatenate([reading.rows[:, 0] for reading in readings])
@@ -139,8 +143,11 @@ class YesNoReranker:
             query_truncated=query_is_cut,
         )
 
-    async def _prompts(self, task: Task) -> tuple[list[TokenIds], list[int], bool]:
-        """A prompt for each document, the indices of those cut, and whether the query was."""
+    async def _prompts(self, task: Task) -> tuple[list[TokenIds], int, list[int], bool]:
+        """A prompt for each document, and the tokens with which all begin.
+
+        With them the indices of the documents cut, and whether the query was.
+        """
         query, instruction = await self._texts.cut(
             [task.query, task.instruction or INSTRUCTION],
             [self._limits.query_tokens, self._readout.max_tokens],
@@ -161,7 +168,16 @@ class YesNoReranker:
                     "beside the query and the instruction"
                 )
         prompts = [np.concatenate([beginning, document, self._ending]) for document in documents]
-        return prompts, truncated, query.is_cut
+        return prompts, len(beginning), truncated, query.is_cut
+
+    def _work(self, prompts: Sequence[TokenIds], shared: int) -> Work:
+        lengths = [len(prompt) for prompt in prompts]
+        known, of_turn = [], []
+        for number, turn in enumerate(turns(lengths, self.slots)):
+            # One after the other through a slot, all but the first find their beginning there.
+            known += [self._readout.known(prompts[turn.start]), *[shared] * (len(turn) - 1)]
+            of_turn += [number] * len(turn)
+        return single_prompts(lengths, known, range(len(prompts)), of_turn, self.slots)
 
     async def _read(self, prompts: Sequence[TokenIds], on_turn: OnTurn) -> list[Reading]:
         """Read the answer at the end of each prompt, as many at once as there are slots."""

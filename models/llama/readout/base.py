@@ -46,6 +46,9 @@ class Readout(Protocol):
     def waiting(self) -> int:
         """Prompts that wait for a slot."""
 
+    def known(self, ids: TokenIds) -> int:
+        """Tokens of the prompt `ids` that would not have to be computed now."""
+
     async def check(self) -> None:
         """Raise `LlamaServerError` unless llama-server runs and has the weights we mean."""
 

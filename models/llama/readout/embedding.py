@@ -63,6 +63,10 @@ class EmbeddingReadout:
         run = self._runs.value
         return run.slots.waiting if run else 0
 
+    def known(self, ids: TokenIds) -> int:
+        """See `Readout.known`; there is no cache."""
+        return 0
+
     async def check(self) -> None:
         """See `Readout.check`."""
         run = await self._runs.get()

@@ -77,6 +77,10 @@ class PrefixReadout:
         """See `Readout.waiting`."""
         return self._runs.waiting
 
+    def known(self, ids: TokenIds) -> int:
+        """See `Readout.known`."""
+        return self._runs.known(ids)
+
     async def read(
         self, ids: TokenIds, positions: Sequence[int], on_turn: OnTurn = no_matter
     ) -> Reading:
