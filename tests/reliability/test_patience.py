@@ -157,18 +157,19 @@ def test_refusals_of_each_dialect(slow: Slow, dialect: Any) -> None:
 
 
 def test_expected_times_come_true(slow: Slow) -> None:
-    source = random.Random(1)
-    off = []
-    for _ in range(16):
-        body = slow.body(source.randint(1, 20), source.randint(1, 12))
+    """As far as a machine that does other things too lets them: bench/patience.py measures it."""
+    times = []
+    for documents in (1, 20, 4, 12, 2, 16, 8, 1, 20, 6):
         start = time.perf_counter()
-        answer = slow.ask(body)
+        answer = slow.ask(slow.body(documents, words=documents % 5 + 3))
         seconds = time.perf_counter() - start
         expected = re.search(r"expected;dur=([\d.]+)", answer.headers["Server-Timing"])
         assert expected
-        off.append(abs(float(expected[1]) / 1e3 / seconds - 1))
+        times.append((seconds, float(expected[1]) / 1e3))
+    measured, foretold = np.log(times).T
 
-    assert np.median(off) < 0.3
+    assert np.corrcoef(measured, foretold)[0, 1] > 0.7
+    assert 1 / 2 < np.exp(np.median(foretold - measured)) < 2
 
 
 def test_low_priority_lets_others_pass(slow: Slow) -> None:
