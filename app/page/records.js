@@ -61,7 +61,8 @@ export function documentsOf(records, field) {
 
 /** What is shown beside a document: its id and title, unless they are the text. */
 function beside(value, field) {
-  const names = BESIDE.filter((name) => name !== field && objectOf(value)[name]);
+  const isShown = (name) => name !== field && ["string", "number"].includes(typeof value[name]);
+  const names = BESIDE.filter(isShown);
   return Object.fromEntries(names.map((name) => [name, String(value[name])]));
 }
 

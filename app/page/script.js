@@ -61,8 +61,8 @@ async function submit({ body, documents }) {
     results.drawFailure(found.failure);
     if (found.failure.retryAfter === undefined) break;
     await wait(found.failure.retryAfter, signal);
-    if (signal.aborted) return;
     results.clearFailure();
+    if (signal.aborted) return;
   }
   end();
   show(found);

@@ -80,7 +80,7 @@ def test_service_that_refuses(
         page.get_by_label("API key").fill("schlüssel")
         page.keyboard.press("Enter")
         expect(page.locator("ol .text")).to_have_count(3)
-        command = visit.copied_command()
+        command = visit.copied()
         assert "schlüssel" not in command
         keyed = os.environ | {"RERANKER_API_KEY": "schlüssel"}
         output = subprocess.check_output(["sh", "-c", command], env=keyed)

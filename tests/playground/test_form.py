@@ -121,7 +121,7 @@ def test_curl_asks_the_same(visit: Visit, service: Service) -> None:
     visit.rank()
     expect(visit.page.locator("ol .text")).to_have_count(len(documents))
 
-    output = subprocess.check_output(["sh", "-c", visit.copied_command()])
+    output = subprocess.check_output(["sh", "-c", visit.copied()])
 
     direct = service.rerank(query=QUERY, documents=documents).json()
     assert json.loads(output)["results"] == direct["results"]

@@ -29,5 +29,5 @@ def test_cut_is_marked_and_split_is_highlighted(visit: Visit, service: Service) 
     answer = service.rerank(query="when is the meeting?", **body).json()
     (passage,) = [r["passage"]["text"] for r in answer["results"] if r["index"] == 1]
     assert visit.page.locator("ol mark").text_content() == passage
-    assert '"long_documents": "split"' in visit.copied_command()
+    assert '"long_documents": "split"' in visit.copied()
     assert visit.complaints == []

@@ -46,9 +46,12 @@ class Visit:
 
         self.page.route(re.compile("/(rerank|health|v1/models)$"), redirect)
 
-    def copied_command(self) -> str:
-        self.page.get_by_role("button", name="Copy as curl").click()
-        expect(self.page.get_by_role("button", name="Copied")).to_be_visible()
+    def copied(self, language: str = "curl") -> str:
+        """The request as code, out of the clipboard."""
+        self.page.evaluate("navigator.clipboard.writeText('')")
+        self.page.get_by_role("button", name=f"Copy as {language}").click()
+        copied = "async () => await navigator.clipboard.readText() !== ''"
+        self.page.wait_for_function(copied)
         return str(self.page.evaluate("navigator.clipboard.readText()"))
 
     @property
