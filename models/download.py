@@ -89,6 +89,7 @@ def download(model: str, quant: str, weights: Path = WEIGHTS) -> Path:
     if is_present(model, quant, weights):
         return folder
     require_writable(folder)
+    print(f"The weights of {model} are licensed under {card.licence}", flush=True)
     repository = card.repository
     try:
         _fetch(card, quant, folder)

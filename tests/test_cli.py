@@ -186,6 +186,17 @@ class TestRerank:
             run_app("rerank", "a", "b", "--url", f"http://127.0.0.1:{free_port()}").returncode == 3
         )
 
+    def test_a_connection_is_tested(self, service: Service) -> None:
+        done = run_app("rerank", "--check", "--url", service.url)
+        nobody = run_app("rerank", "--check", "--url", f"http://127.0.0.1:{free_port()}")
+        no_root = run_app("rerank", "--check", "--url", f"{service.url}/v3/nothing")
+        with_query = run_app("rerank", "--check", "query")
+
+        assert done.returncode == 0, done.stderr
+        assert f"{service.url} answers: tiny ranked 2 documents in " in done.stdout
+        assert [each.returncode for each in (nobody, no_root, with_query)] == [3, 1, 2]
+        assert "Traceback" not in nobody.stderr + no_root.stderr
+
     def test_ctrl_c(self) -> None:
         asked, let_go = threading.Event(), threading.Event()
 

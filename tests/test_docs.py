@@ -27,6 +27,7 @@ OF_TODAY = [page for page in PAGES if page.name != "CHANGELOG.md"]
 _FOLDERS = (
     "app bench deploy docs examples models sidecar systemd tests toolkit training weights".split()
 )
+_LONG = 100
 # Commits written from then on have short subjects.
 RULED = datetime(2026, 11, 28, 10, tzinfo=timezone.utc).timestamp()
 _IN_A_FOLDER = re.compile(rf"(?<![\w/.~-])(?:{'|'.join(_FOLDERS)}|\.ci)/[\w./-]*\w")
@@ -72,6 +73,15 @@ def is_ignored(path: str) -> bool:
 
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+@pytest.mark.parametrize("page", OF_TODAY, ids=name_of)
+def test_a_long_page_begins_with_its_contents(page: Path) -> None:
+    text = page.read_text()
+    if len(text.splitlines()) > _LONG and page.parent.name == "docs":
+        beginning, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
+        named = re.findall(r"\[([^]]+)\]\(#", beginning)
+        assert named == [section.splitlines()[0] for section in sections]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

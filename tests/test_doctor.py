@@ -29,7 +29,9 @@ from app.settings import Settings
 from models.llama.gguf import KINDS
 from models.llama.windows import Windows
 from toolkit.export import write_projector
-from toolkit.running import Service, free_port, run_app
+from toolkit.running import ROOT, Service, free_port, run_app
+
+README = (ROOT / "README.md").read_text()
 
 
 def doctor(service: Service, **variables: str) -> tuple[int, str]:
@@ -424,3 +426,17 @@ def test_layers_with_windows_keep_these_alone() -> None:
     assert saved == 16 * layer * (131_072 - 1024 - 512)
     whole = replace(sizes, swa_full=True)
     assert whole.bytes_needed(replace(plain, windows=windows)) == sizes.bytes_needed(plain)
+
+
+@pytest.mark.parametrize("card", ["4 GB", "8 GB", "24 GB"])
+def test_what_the_readme_says_fits_a_card(card: str) -> None:
+    (row,) = re.findall(rf"^\| {card} \| (.+) \| ([\d.]+) GB \|$", README, re.MULTILINE)
+    settings = dict(re.findall(r"`(\w+)=(\w+)`", row[0]))
+    weights = {"Q4_K_M": 397_000_000, "Q8_0": 639_000_000, "BF16": 1_198_000_000}
+    size = weights[settings.get("RERANKER_QUANT", "Q8_0")]
+    transformer = Transformer(size, False, 28, 1024, 151_936, 16, 8, 128, 128, 131_072)
+
+    needed = Sizes.of(Settings.load(settings), transformer, on_gpu=True).bytes_needed(transformer)
+
+    assert needed / 1e9 == pytest.approx(float(row[1]), abs=0.1)
+    assert needed < 0.9 * float(card.split()[0]) * 1e9

@@ -117,11 +117,14 @@ def stored(folder: Path) -> dict[str, bytes]:
         (("--quant", "bf16"), "jina-reranker-v3-BF16.gguf"),
     ],
 )
-def test_fetches_gguf_and_projector(tmp_path: Path, arguments: tuple[str, ...], gguf: str) -> None:
+def test_fetches_gguf_and_projector(
+    tmp_path: Path, arguments: tuple[str, ...], gguf: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Hub(REPOSITORY, FILES) as hub:
         done = download(tmp_path, hub.url, *arguments)
 
     assert done.returncode == 0, done.stderr
+    assert "licensed under CC BY-NC 4.0" in capsys.readouterr().out
     names = {gguf, "projector.safetensors"}
     assert stored(tmp_path) == {name: FILES[name] for name in names}
 

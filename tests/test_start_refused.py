@@ -12,6 +12,8 @@ import numpy as np
 import psutil
 import pytest
 
+from app.settings import Settings
+from app.start.exposure import is_open
 from toolkit import tiny_model
 from toolkit.export import write_gguf, write_projector
 from toolkit.running import ROOT, Service, environment, free_port, free_ports, libfaketime
@@ -77,6 +79,25 @@ def test_model_name_is_no_path() -> None:
 
     assert done.returncode == 1
     assert "RERANKER_MODEL" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "key", "is_warned"),
+    [("0.0.0.0", "", True), ("127.0.0.1", "", False), ("localhost", "", False), ("::", "k", False)],
+)
+def test_a_service_that_is_open_to_others(host: str, key: str, is_warned: bool) -> None:
+    keys = {"RERANKER_API_KEY": key} if key else {}
+
+    assert is_open(Settings.load({"RERANKER_HOST": host, **keys})) == is_warned
+
+
+def test_an_open_service_is_warned_of(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").touch()
+    gguf = str(tmp_path / "model.gguf")
+
+    done = start(RERANKER_HOST="0.0.0.0", RERANKER_GGUF=gguf, RERANKER_PROJECTOR=gguf)
+
+    assert "no RERANKER_API_KEY is set: whoever reaches" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["qwen3-reranker-0.6b", "Jina-Reranker-v3"])

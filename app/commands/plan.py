@@ -30,6 +30,7 @@ def plan(
     # Imported here, so that the other commands start without.
     from app.settings import Settings, SettingsError
     from app.start import run_folder, weights
+    from app.start.exposure import OPEN, is_open
     from app.start.problems import problems
     from models.ending import end_on_term
     from models.facts import gather
@@ -44,6 +45,8 @@ def plan(
     found = [] if smaller else list(problems(settings))
     if found:
         _end(found)
+    if not smaller and is_open(settings):
+        print(f"start.sh: {OPEN}", file=sys.stderr)
     try:
         gguf = weights.fetch(settings)
     except weights.WeightsError as error:

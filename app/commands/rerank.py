@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from app.client import RequestError, Reranker, RerankerError, Results, SettingsError
+from app.commands.connection import check_connection
 from app.commands.documents import DocumentsError, Table, collect
 from app.commands.exit_status import INTERRUPTED, PROBLEM, UNREACHABLE, USAGE, fail
 from app.commands.ranked import Ranked, show, to_json
@@ -22,7 +23,10 @@ _ROUNDS = "--rounds ranks them in parts, and the best of each part (--top-n) tog
 
 
 def rerank(
-    query: Annotated[str, typer.Argument(help="what to look for", metavar="QUERY")],
+    query: Annotated[
+        str | None,
+        typer.Argument(help="what to look for", metavar="QUERY", show_default=False),
+    ] = None,
     documents: Annotated[
         list[str] | None,
         typer.Argument(help="texts to rank", metavar="DOCUMENTS", show_default=False),
@@ -69,6 +73,9 @@ def rerank(
     as_json: Annotated[
         bool, typer.Option("--json", help="print results as JSON, each with its text and source")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="only test the connection: address, key and a ranking")
+    ] = False,
 ) -> None:
     """Rank documents by their relevance to QUERY, best first.
 
@@ -81,6 +88,7 @@ def rerank(
     Examples:
       python -m app rerank "when is lunch?" "soup at noon" "quality meeting at two"
       python -m app rerank "when is lunch?" --file notes.txt --top-n 5
+      python -m app rerank --url http://192.168.0.7:7998 --check
       grep -rn lunch notes/ | python -m app rerank "when is lunch?" --json
       curl -s https://example.com/faq.csv | python -m app rerank "refund" -f - --csv --column answer
 
@@ -92,6 +100,13 @@ def rerank(
       3    the service cannot be reached
       130  interrupted
     """
+    if check:
+        if query or documents or files:
+            raise typer.BadParameter("--check ranks documents of its own")
+        check_connection(url)
+        return
+    if query is None:
+        raise typer.BadParameter("QUERY is missing")
     if as_csv and as_tsv:
         raise typer.BadParameter("--csv and --tsv exclude each other")
     table: Table | None = "csv" if as_csv else "tsv" if as_tsv else None
