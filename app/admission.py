@@ -33,9 +33,13 @@ class Admission:
         self._last_end = -math.inf
 
     @contextmanager
-    def admit(self) -> Iterator[Place]:
-        """A place for one request; raises `Busy` at once if all are taken."""
-        if len(self._places) >= self.max_requests:
+    def admit(self, lets_pass: bool = False) -> Iterator[Place]:
+        """A place for one request; raises `Busy` at once if all are taken.
+
+        One that lets others pass has no place that leaves these fewer than half.
+        """
+        most = math.ceil(self.max_requests / 2) if lets_pass else self.max_requests
+        if len(self._places) >= most:
             raise Busy(self._seconds_of_work())
         start = time.monotonic()
         place = Place(self)

@@ -64,8 +64,9 @@ class DialectRoute(DrainedRoute):
             http.excerpt = excerpt(fields, service.settings.max_documents)
             http.patience = Patience(request)
             deadline = http.patience.limit(service.settings.timeout_seconds)
+            place = service.admission.admit(lets_pass=http.patience.courtesy > 0)
             try:
-                with service.admission.admit() as http.place, deadline:
+                with place as http.place, deadline:
                     return await handler(http)
             except Exception as error:
                 problem = Problem.of(error)

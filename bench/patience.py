@@ -95,10 +95,10 @@ async def refusals(clients: Clients, requests: int) -> dict[str, float]:
     served = [await clients.ask(40, 40) for _ in range(3)]
     refused = [await clients.ask(40, 40, Prefer="wait=0.3") for _ in range(requests)]
     assert {answer.status for answer in served} == {200}
-    assert {answer.status for answer in refused} == {503}
     seconds = [answer.seconds for answer in refused]
     return {
-        "refusals": requests,
+        "requests": requests,
+        "share refused at once": float(np.mean([answer.status == 503 for answer in refused])),
         "median seconds of a refusal": float(np.median(seconds)),
         "longest seconds of a refusal": max(seconds),
         "median seconds of such an answer": float(np.median([a.seconds for a in served])),

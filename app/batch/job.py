@@ -13,7 +13,7 @@ from app.batch.inputs import Inputs
 from app.batch.journal import Journal
 from app.batch.jsonl import encode_line
 from app.batch.source import Entry, Request, Source
-from app.client import AsyncReranker, RerankerError, Results, SettingsError
+from app.client import AsyncReranker, RerankerError, Results, SettingsError, TooLate
 
 Encode = Callable[[Request, Results], bytes]
 
@@ -87,7 +87,7 @@ class Job:
                     request.query, request.documents, request.top_n, request.instruction
                 )
             except RerankerError as error:
-                if error.status in _FAULT_OF_THE_ENTRY:
+                if isinstance(error, TooLate) or error.status in _FAULT_OF_THE_ENTRY:
                     raise BadEntry(str(error)) from error
                 if isinstance(error, SettingsError) or not _may_pass(error.status):
                     raise BatchError(str(error)) from error

@@ -8,7 +8,7 @@ from .answer import Result, Results
 from .blend import Blend
 from .breaker import CircuitBreaker
 from .candidates import Candidate, Fallback
-from .errors import RequestError, RerankerError, SettingsError
+from .errors import RequestError, RerankerError, SettingsError, TooLate
 from .reranker import AsyncReranker, Reranker
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "Result",
     "Results",
     "SettingsError",
+    "TooLate",
 ]

@@ -17,6 +17,10 @@ class RerankerError(Exception):
         self.retry_after = retry_after
 
 
+class TooLate(RerankerError):
+    """The server had no time for this request; the next one may be answered."""
+
+
 class SettingsError(RerankerError):
     """An argument of the client or a variable of the environment is wrong."""
 

@@ -10,6 +10,7 @@ import operator
 import os
 import ssl
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import httpx
@@ -18,7 +19,7 @@ from .answer import Answer, Results
 from .blend import Blend
 from .breaker import CircuitBreaker
 from .candidates import Candidate, Fallback
-from .errors import RequestError, RerankerError, SettingsError
+from .errors import RequestError, RerankerError, SettingsError, TooLate
 from .proxy import proxy_for
 from .server import Server, bearer
 
@@ -52,6 +53,7 @@ class Ranker:
         fallback: Fallback | None,
         breaker: CircuitBreaker | None,
         blend: Blend | None,
+        low_priority: bool,
     ) -> None:
         """Take what is None from the environment.
 
@@ -66,6 +68,7 @@ class Ranker:
         self._url = url or os.environ.get("RERANKER_URL") or "http://localhost:7998"
         self._keys = os.environ.get("RERANKER_API_KEY", "") if api_key is None else api_key
         self._timeout = _seconds(timeout)
+        self._low_priority = low_priority
         self._fallback = fallback or blend or Fallback()
         self._blend = blend
         self._breaker = breaker or CircuitBreaker()
@@ -90,10 +93,14 @@ class Ranker:
         instruction: str | None,
         split: bool = False,
         scores: str | None = None,
+        partial: bool = False,
     ) -> Results:
         """Rank the documents; raises `RerankerError`."""
         return await self._in_time(
-            self._rerank(query, documents, top_n, instruction, split, scores), self._timeout
+            self._rerank(
+                query, documents, top_n, instruction, split, scores, partial, self._timeout
+            ),
+            self._timeout,
         )
 
     async def described(self) -> dict[str, Any]:
@@ -126,7 +133,7 @@ class Ranker:
         wanted = None if self._blend else top_n
         count = _count(top_n)
         results = await self._in_time(
-            self._probe_and_rerank(query, _texts(candidates), wanted), seconds
+            self._probe_and_rerank(query, _texts(candidates), wanted, seconds), seconds
         )
         if self._breaker.succeeded():
             _log.info("reranker answers again")
@@ -171,7 +178,7 @@ class Ranker:
             raise self._unreachable(str(error) or type(error).__name__) from error
 
     async def _probe_and_rerank(
-        self, query: str, documents: list[str], top_n: int | None
+        self, query: str, documents: list[str], top_n: int | None, seconds: float
     ) -> Results:
         if not self._breaker.closed:
             probe = self._ask("GET", "/health", b"", 0)
@@ -179,7 +186,7 @@ class Ranker:
             if not answer.is_success:
                 raise self._refused(answer)
         scores = "unit" if self._blend else None
-        return await self._rerank(query, documents, top_n, None, scores=scores)
+        return await self._rerank(query, documents, top_n, None, False, scores, False, seconds)
 
     async def _rerank(
         self,
@@ -187,27 +194,43 @@ class Ranker:
         documents: Sequence[str],
         top_n: int | None,
         instruction: str | None,
-        split: bool = False,
-        scores: str | None = None,
+        split: bool,
+        scores: str | None,
+        partial: bool,
+        seconds: float,
     ) -> Results:
         count = _count(top_n)
         listed = _listed(documents)
-        body = _body(self.model, query, listed, count, instruction, split, scores)
-        answer = await self._ask("POST", "/v1/rerank", body, len(listed))
+        body = _body(self.model, query, listed, count, instruction, split, scores, partial)
+        answer = await self._ask("POST", "/v1/rerank", body, len(listed), self._patience(seconds))
         if not answer.is_success:
             raise self._refused(answer)
-        wanted = min(len(listed), count or len(listed))
-        results = answer.results(len(listed), wanted)
+        results = answer.results(len(listed), count, partial)
         if results is None:
+            wanted = min(len(listed), count or len(listed))
             raise RerankerError(
                 f"{self.server} sent no ranking of {wanted} documents; is it a reranker?",
                 answer.status,
             )
         return results
 
-    async def _ask(self, method: str, path: str, body: bytes, documents: int) -> Answer:
+    def _patience(self, seconds: float) -> dict[str, str]:
+        """How the server is told of the time that is left."""
+        if self._low_priority:
+            # It waits for as long as others are let pass.
+            return {"X-Priority": "low"}
+        return {"Prefer": f"wait={seconds:.3f}"} if math.isfinite(seconds) else {}
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        documents: int,
+        more_headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Answer:
         url = self.server.endpoint(path)
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **more_headers}
         most = _MOST_ANSWER_BYTES + documents * _MOST_RESULT_BYTES
         async with self._opened().stream(method, url, content=body, headers=headers) as response:
             content = bytearray()
@@ -219,7 +242,8 @@ class Ranker:
                         response.status_code,
                     )
             wait = response.headers.get("Retry-After", "")
-            return Answer(response.status_code, bytes(content), wait)
+            is_late = "Preference-Applied" in response.headers
+            return Answer(response.status_code, bytes(content), wait, is_late)
 
     def _opened(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
@@ -314,9 +338,12 @@ def _body(
     instruction: str | None,
     split: bool,
     scores: str | None,
+    partial: bool,
 ) -> bytes:
     body: dict[str, Any] = {"model": model, "query": query, "documents": documents}
     options: dict[str, Any] = {"top_n": count, "instruction": instruction, "scores": scores}
+    if partial:
+        options["partial"] = True
     if split:
         options |= {"long_documents": "split", "return_passages": True}
     body |= {name: value for name, value in options.items() if value is not None}
@@ -332,6 +359,8 @@ def _body(
 
 def _is_outage(error: Exception) -> bool:
     """Whether other requests would fail as well; not if this one is at fault."""
+    if isinstance(error, TooLate):
+        return False
     if isinstance(error, RerankerError) and error.status:
         return error.status < 400 or error.status >= 500 or error.status == 429
     return True

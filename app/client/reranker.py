@@ -29,14 +29,16 @@ class Reranker:
         fallback: Fallback | None = None,
         breaker: CircuitBreaker | None = None,
         blend: Blend | None = None,
+        low_priority: bool = False,
     ) -> None:
         """Take what is None from the environment.
 
         `timeout` is how many seconds a call takes at most, all in all. With `blend` recency counts
-        in `rerank_or_fallback`, and without a server too unless there is a `fallback`. Raises
-        `RerankerError` if an argument is wrong.
+        in `rerank_or_fallback`, and without a server too unless there is a `fallback`. A client of
+        `low_priority` lets others pass, and waits for its turn. Raises `RerankerError` if an
+        argument is wrong.
         """
-        self._ranker = Ranker(url, model, api_key, timeout, fallback, breaker, blend)
+        self._ranker = Ranker(url, model, api_key, timeout, fallback, breaker, blend, low_priority)
 
     @property
     def url(self) -> str:
@@ -71,14 +73,18 @@ class Reranker:
         *,
         split: bool = False,
         scores: str | None = None,
+        partial: bool = False,
     ) -> Results:
         """Rank the documents, best first, the `top_n` best or all; raises `RerankerError`.
 
         None and 0 mean all. With `split`, a document longer than the model reads has the score of
         its best passage; else it is cut. `scores` are "unit", "calibrated", … as the service takes
-        them, None being its own.
+        them, None being its own. The service is told how long a call may take; if it has no time
+        for all documents, a `partial` ranking of the first ones is better than none.
         """
-        return _wait(self._ranker.rerank(query, documents, top_n, instruction, split, scores))
+        return _wait(
+            self._ranker.rerank(query, documents, top_n, instruction, split, scores, partial)
+        )
 
     def described(self) -> dict[str, Any]:
         """What the service says of its model: `id`, `kind`, `score`, `sha256`, …
@@ -120,9 +126,10 @@ class AsyncReranker:
         fallback: Fallback | None = None,
         breaker: CircuitBreaker | None = None,
         blend: Blend | None = None,
+        low_priority: bool = False,
     ) -> None:
         """See `Reranker`."""
-        self._ranker = Ranker(url, model, api_key, timeout, fallback, breaker, blend)
+        self._ranker = Ranker(url, model, api_key, timeout, fallback, breaker, blend, low_priority)
 
     @property
     def url(self) -> str:
@@ -157,9 +164,10 @@ class AsyncReranker:
         *,
         split: bool = False,
         scores: str | None = None,
+        partial: bool = False,
     ) -> Results:
         """See `Reranker.rerank`."""
-        ranking = self._ranker.rerank(query, documents, top_n, instruction, split, scores)
+        ranking = self._ranker.rerank(query, documents, top_n, instruction, split, scores, partial)
         return await asyncio.wrap_future(background.submit(ranking))
 
     async def described(self) -> dict[str, Any]:

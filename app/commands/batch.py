@@ -106,7 +106,7 @@ def batch(
     outputs = Outputs(out)
     try:
         outputs.check(files.values())
-        client = AsyncReranker(url, timeout=_TIMEOUT_SECONDS)
+        client = AsyncReranker(url, timeout=_TIMEOUT_SECONDS, low_priority=True)
         client.check()
         with progress_bar() as progress:
             reading = progress.add_task("reading", total=None)

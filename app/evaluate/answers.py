@@ -77,11 +77,18 @@ class _TimedClient(AsyncReranker):
         *,
         split: bool = False,
         scores: str | None = None,
+        partial: bool = False,
     ) -> _TimedResults:
         """See `Reranker.rerank`."""
         start = time.perf_counter()
         results = await super().rerank(
-            query, documents, top_n, instruction, split=split, scores=scores or self.scale
+            query,
+            documents,
+            top_n,
+            instruction,
+            split=split,
+            scores=scores or self.scale,
+            partial=partial,
         )
         timed = _TimedResults(results)
         timed.seconds = time.perf_counter() - start

@@ -76,6 +76,12 @@ def test_retry_after_is_the_time_that_the_queue_takes(monkeypatch: pytest.Monkey
         with pytest.raises(Busy) as large:
             place.grow(101)
 
+    with admission.admit(lets_pass=True), admission.admit():
+        with pytest.raises(Busy), admission.admit(lets_pass=True):
+            pass
+        with admission.admit():
+            pass
+
     assert full.value.headers == large.value.headers == {"Retry-After": "21"}
 
 

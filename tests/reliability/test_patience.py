@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import numpy as np
 import pytest
 
+from app.client import Candidate, CircuitBreaker, Reranker, TooLate
 from app.dialects import DIALECTS
+from app.forecast import Expected, Job
+from tests.fake_server import FakeHandler, FakeServer
 from tests.in_process import Pointwise, app_of, client
-from toolkit.running import EXACT, Service, wait_until
+from toolkit.running import EXACT, Service, run_app, wait_until
 from toolkit.slow_llama_server import SlowLlamaServer, Slowness
 
 WORDS = "soup noon meeting kitchen umbrella two winter rain".split()
@@ -49,6 +53,12 @@ class Slow:
         texts = [" ".join(self._source.choices(WORDS, k=words)) for _ in range(documents)]
         return {"query": f"soup {self._source.random()}?", "documents": texts} | more
 
+    def time(self, documents: int) -> float:
+        """Seconds of a request of so many documents."""
+        start = time.perf_counter()
+        assert self.ask(self.body(documents)).status_code == 200
+        return time.perf_counter() - start
+
     def ask(self, body: dict[str, Any], **headers: str) -> httpx.Response:
         """The answer of /rerank."""
         return httpx.post(f"{self.service.url}/rerank", json=body, headers=headers, timeout=120)
@@ -69,52 +79,46 @@ def slow(service: Service, model: Path, exact_gguf: Path) -> Iterator[Slow]:
 
 
 def test_what_would_come_too_late_is_refused_at_once(slow: Slow) -> None:
-    body = slow.body(LARGE)
+    body, took = slow.body(LARGE), slow.time(LARGE)
+    wait = f"{took / 2:.3f}"
     start = time.perf_counter()
-    refused = slow.ask(body, Prefer="respond-async, wait=0.4")
+    refused = slow.ask(body, Prefer=f"respond-async, wait={wait}")
     until_refused = time.perf_counter() - start
-    same = slow.ask(body | {"timeout_ms": 400})
-    served = slow.ask(body, Prefer="wait=60")
-    until_served = time.perf_counter() - start - until_refused
+    same = slow.ask(body | {"timeout_ms": int(took * 500)})
+    served = slow.ask(body, Prefer="wait=600")
 
     assert refused.status_code == same.status_code == 503
     assert served.status_code == 200
-    assert until_refused < until_served / 4
-    detail = refused.json()["detail"]
-    told = re.match(r"this would take about ([\d.]+) s, and of the 0\.4 s that it may take", detail)
-    assert told, detail
-    assert float(told[1]) > 0.4
+    assert until_refused < took / 2
+    assert re.match(r"this would take about [\d.]+ s, and of the ", refused.json()["detail"])
     assert int(refused.headers["Retry-After"]) >= 1
-    assert refused.headers["Preference-Applied"] == "wait=0.4"
+    assert refused.headers["Preference-Applied"] == f"wait={float(wait):g}"
     assert "expected;dur=" in served.headers["Server-Timing"]
 
 
 def test_the_wait_in_the_queue_counts(slow: Slow) -> None:
-    small = slow.body(1, timeout_ms=900)
-    assert slow.ask(small).status_code == 200
-    with ThreadPoolExecutor(3) as others:
-        large = [others.submit(slow.ask, slow.body(LARGE, 8)) for _ in range(3)]
-        wait_until(lambda: slow.service.metric("prompts_waiting") == 2)
+    took = slow.time(LARGE)
+    with ThreadPoolExecutor(4) as others:
+        large = [others.submit(slow.ask, slow.body(LARGE, 8)) for _ in range(4)]
+        wait_until(lambda: slow.service.metric("prompts_waiting") == 3)
 
-        refused = slow.ask(slow.body(1, timeout_ms=900))
+        refused = slow.ask(slow.body(1, timeout_ms=int(took * 1000)))
 
         assert refused.status_code == 503
         assert "of them in the queue" in refused.json()["detail"]
         assert {each.result().status_code for each in large} == {200}
     # Nothing is left of what was refused.
-    assert slow.ask(slow.body(1, timeout_ms=20_000)).status_code == 200
+    assert slow.ask(slow.body(1, timeout_ms=60_000)).status_code == 200
 
 
 def test_partial_ranks_the_first_documents_as_if_there_were_no_others(slow: Slow) -> None:
-    whole = slow.ask(slow.body(LARGE))
-    took = next(
-        float(stage.partition("=")[2])
-        for stage in whole.headers["Server-Timing"].split(", ")
-        if stage.startswith("model")
-    )
     body = slow.body(LARGE)
-
-    part = slow.ask(body | {"timeout_ms": int(took * 0.6), "partial": True})
+    # A machine that has other things to do meanwhile may take longer than it was expected to.
+    for _ in range(8):
+        patience = int(slow.time(LARGE) * 600)
+        part = slow.ask(body | {"timeout_ms": patience, "partial": True})
+        if part.status_code == 200 and "unranked" in part.json():
+            break
 
     assert part.status_code == 200, part.text
     answer = part.json()
@@ -134,26 +138,27 @@ def test_partial_ranks_the_first_documents_as_if_there_were_no_others(slow: Slow
     assert slow.ask(body | {"timeout_ms": 1, "partial": True}).status_code in (503, 504)
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.NAME)
-def test_refusals_of_each_dialect(slow: Slow, dialect: Any) -> None:
+async def test_refusals_of_each_dialect(monkeypatch: pytest.MonkeyPatch, dialect: Any) -> None:
+    monkeypatch.setattr(Job, "glance", lambda *_: [Expected(wait=9, total=12)])
     path, name, more = BODIES[dialect.NAME]
-    body = slow.body(LARGE)
-    documents = body.pop("documents")
-    if dialect.NAME == "vLLM":
-        body["queries"] = body.pop("query")
-    headers = {"Prefer": "wait=0.4", "X-Pinecone-API-Version": "2025-10"}
-    if dialect.NAME != "Pinecone":
-        del headers["X-Pinecone-API-Version"]
-    else:
-        documents = [{"text": document} for document in documents]
-
-    refused = httpx.post(
-        slow.service.url + path, json=body | {name: documents} | more, headers=headers
-    )
+    query = "queries" if dialect.NAME == "vLLM" else "query"
+    documents: list[Any] = ["a"]
+    headers = {"Prefer": "wait=5"}
+    if dialect.NAME == "Pinecone":
+        documents = [{"text": "a"}]
+        headers["X-Pinecone-API-Version"] = "2025-10"
+    async with client(app_of(Pointwise())) as asking:
+        refused = await asking.post(
+            path, json={query: "q", name: documents} | more, headers=headers
+        )
 
     assert refused.status_code == 503
     assert set(refused.json()) == set(dialect.Error.__annotations__)
-    assert "this would take about" in refused.text
+    told = "this would take about 12 s, 9.0 s of them in the queue, and of the 5 s that it may take"
+    assert told in refused.text
+    assert int(refused.headers["Retry-After"]) in (7, 8)
 
 
 def test_expected_times_come_true(slow: Slow) -> None:
@@ -180,7 +185,7 @@ def test_low_priority_lets_others_pass(slow: Slow) -> None:
         ends.append(name)
 
     with ThreadPoolExecutor(4) as others:
-        others.submit(slow.ask, slow.body(LARGE, 8))
+        others.submit(slow.ask, slow.body(2 * LARGE, 8))
         wait_until(lambda: slow.service.metric("requests_in_flight") == 2)
         for name in ("low", "lower"):
             others.submit(ask, name, **{"X-Priority": "low"})
@@ -189,6 +194,65 @@ def test_low_priority_lets_others_pass(slow: Slow) -> None:
 
     assert ends[0] == "other"
     assert sorted(ends[1:]) == ["low", "lower"]
+
+
+class Hasty(FakeHandler):
+    """Has no time, or time for two documents where part of a ranking will do."""
+
+    preferences: ClassVar[list[str | None]] = []
+
+    def respond(self) -> None:
+        self.preferences.append(self.headers.get("Prefer"))
+        if json.loads(self.request_body()).get("partial"):
+            results = [{"index": i, "relevance_score": 0.5} for i in (1, 0)]
+            self.answer(200, json.dumps({"results": results, "unranked": [2]}).encode())
+            return
+        self.send_response(503)
+        self.send_header("Preference-Applied", "wait=5")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+def test_client_tells_its_patience() -> None:
+    candidates = [Candidate(text, similarity=1.0) for text in "abc"]
+    with FakeServer(Hasty) as server:
+        hasty = Reranker(server.url, timeout=5, breaker=CircuitBreaker(pause=600))
+        with pytest.raises(TooLate) as refused:
+            hasty.rerank("q", ["a", "b", "c"])
+        assert hasty.rerank_or_fallback("q", candidates) == candidates
+        # That was no outage: the next one is asked for.
+        assert hasty.rerank_or_fallback("q", candidates) == candidates
+        part = hasty.rerank("q", ["a", "b", "c"], partial=True)
+        best = hasty.rerank("q", ["a", "b", "c"], top_n=2, partial=True)
+        hasty.close()
+
+    assert refused.value.status == 503
+    assert Hasty.preferences == ["wait=5.000", *["wait=4.500"] * 2, *["wait=5.000"] * 2]
+    assert [result.index for result in part] == [1, 0]
+    assert part.unranked == best.unranked == [2]
+
+
+class Priorities(FakeHandler):
+    """Ranks one document, and remembers the priorities of requests."""
+
+    seen: ClassVar[list[str | None]] = []
+
+    def respond(self) -> None:
+        self.request_body()
+        self.seen.append(self.headers.get("X-Priority"))
+        self.answer(200, b'{"results": [{"index": 0, "relevance_score": 0.5}]}')
+
+
+def test_a_batch_lets_others_pass(tmp_path: Path) -> None:
+    requests = tmp_path / "requests.jsonl"
+    requests.write_text('{"query": "q", "documents": ["a"]}\n')
+    with FakeServer(Priorities) as server:
+        done = run_app(
+            "batch", str(requests), "--out", str(tmp_path / "out.jsonl"), RERANKER_URL=server.url
+        )
+
+    assert done.returncode == 0, done.stderr
+    assert Priorities.seen == ["low"]
 
 
 @pytest.mark.anyio
