@@ -1,12 +1,13 @@
 /** How rankings differ: where their documents moved, and in what they were asked. */
 
-/**
- * Places that each document of `ranking` is above where it was, by its index: in `other`, where
- * undefined tells that it is not there, or in the order of the input.
- */
-export function movesOf(ranking, other) {
+/** Places that each document of `ranking` is above where it was in the input, by its index. */
+export function movesFromInput({ answer }) {
+  return new Map(answer.results.map(({ index }, place) => [index, index - place]));
+}
+
+/** The same from where it is in `other`; undefined where it is not there. */
+export function movesFrom(other, ranking) {
   const { results } = ranking.answer;
-  if (!other) return new Map(results.map(({ index }, place) => [index, index - place]));
   const names = namesOf(ranking);
   const otherNames = namesOf(other);
   const places = new Map(other.answer.results.map(({ index }, place) => [otherNames[index], place]));

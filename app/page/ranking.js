@@ -3,7 +3,7 @@
 import { csv, json, markdown, save } from "./answer.js";
 import { copyOrShow } from "./clipboard.js";
 import { curl, javascript, python } from "./code.js";
-import { factsOf, movesOf } from "./comparison.js";
+import { factsOf } from "./comparison.js";
 import { copyOf, say } from "./words.js";
 
 const CODE = { curl, python, javascript };
@@ -14,10 +14,10 @@ const LONG = { characters: 480, lines: 8 };
 /** Of a passage that counts, this much of what stands before it is shown. */
 const LEAD = 80;
 
-/** A `ranking`, with moves from where its documents are in `other` or, without, in the input. */
-export function drawn(ranking, { other, inputOrder }) {
+/** A `ranking`, best first or as the input was, with the `moves` of its documents, if any. */
+export function drawn(ranking, moves, inputOrder) {
   const article = copyOf("ranking");
-  article.querySelector("ol").append(...items(ranking, other, inputOrder));
+  article.querySelector("ol").append(...items(ranking, moves, inputOrder));
   say(article.querySelector(".scale"), "scale", ranking.model);
   drawAxis(article, ranking.model.score_range);
   offer(article, ranking);
@@ -57,20 +57,21 @@ function offer(article, ranking) {
   }
 }
 
-function items(ranking, other, inputOrder) {
+function items(ranking, moves, inputOrder) {
   const { results, truncated = [] } = ranking.answer;
   const cut = new Set(truncated);
-  const moves = movesOf(ranking, inputOrder ? null : other);
   const rows = results.map((result, place) => ({ result, rank: place + 1 }));
   if (inputOrder) rows.sort((one, next) => one.result.index - next.result.index);
   return rows.map(({ result, rank }) => {
     const { index } = result;
-    const row = { ...result, rank, moved: moves.get(index), isCut: cut.has(index) };
-    return item(row, ranking.documents[index], ranking.model.score_range);
+    const row = item({ ...result, rank, isCut: cut.has(index) }, ranking.documents[index]);
+    if (moves) sayMove(row.querySelector(".movement"), moves.get(index));
+    stretch(row.querySelector(".bar"), result.relevance_score, ranking.model.score_range);
+    return row;
   });
 }
 
-function item({ index, relevance_score: score, passage, rank, moved, isCut }, document, range) {
+function item({ index, relevance_score: score, passage, rank, isCut }, document) {
   const copy = copyOf("result");
   const put = (selector, text) => (copy.querySelector(selector).textContent = text);
   put(".rank", rank);
@@ -79,13 +80,15 @@ function item({ index, relevance_score: score, passage, rank, moved, isCut }, do
   put(".title", document.title ?? "");
   say(copy.querySelector(".origin"), "origin", index + 1);
   copy.querySelector(".cut").hidden = !isCut;
-  const movement = copy.querySelector(".movement");
-  const direction = moved > 0 ? "up" : moved < 0 ? "down" : moved === 0 ? "same" : "missing";
-  say(movement, direction, Math.abs(moved));
-  movement.classList.add(direction);
-  stretch(copy.querySelector(".bar"), score, range);
   fill(copy, document.text, passage);
   return copy;
+}
+
+/** Say in `element` how many places a document `moved` up; undefined if it is new. */
+function sayMove(element, moved) {
+  const direction = moved > 0 ? "up" : moved < 0 ? "down" : moved === 0 ? "same" : "missing";
+  say(element, direction, Math.abs(moved));
+  element.classList.add(direction);
 }
 
 /** Put in the `text`; a long one fades until its button is pressed. */

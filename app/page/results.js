@@ -1,6 +1,6 @@
 /** What the page shows as its result: nothing yet, rankings side by side, and a failure. */
 
-import { factsOf } from "./comparison.js";
+import { factsOf, movesFrom, movesFromInput } from "./comparison.js";
 import { caption, drawn } from "./ranking.js";
 import { copyOf, say } from "./words.js";
 
@@ -72,12 +72,14 @@ export function scrollToResults() {
 function draw() {
   const current = rankings.at(-1);
   const [other] = chosen();
-  const article = drawn(current, { other, inputOrder: inputOrder.checked });
-  const articles = [article];
+  const asInput = inputOrder.checked;
+  const moves = other && !asInput ? movesFrom(other, current) : movesFromInput(current);
+  const articles = [drawn(current, moves, asInput)];
   if (other) {
-    articles.unshift(drawn(other, { inputOrder: inputOrder.checked }));
+    // What moved is told once.
+    articles.unshift(drawn(other, asInput ? movesFromInput(other) : null, asInput));
     caption(articles[0], other, current);
-    caption(article, current, other);
+    caption(articles[1], current, other);
   }
   document.body.classList.toggle("comparing", Boolean(other));
   outcome.replaceChildren(...articles);

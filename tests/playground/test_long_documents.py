@@ -29,5 +29,9 @@ def test_cut_is_marked_and_split_is_highlighted(visit: Visit, service: Service) 
     answer = service.rerank(query="when is the meeting?", **body).json()
     (passage,) = [r["passage"]["text"] for r in answer["results"] if r["index"] == 1]
     assert visit.page.locator("ol mark").text_content() == passage
+    # Where the text fades, what counts is above.
+    text = visit.page.locator("ol .text.long")
+    first_line = text.locator("mark").evaluate("mark => mark.getClientRects()[0].bottom")
+    assert first_line < text.evaluate("text => text.getBoundingClientRect().bottom")
     assert '"long_documents": "split"' in visit.copied()
     assert visit.complaints == []
