@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.methods import allowed
@@ -71,21 +72,35 @@ class Problem:
         return cls(500, _UNEXPECTED)
 
 
-_MEANINGS = {
+# What the statuses of errors mean.
+MEANINGS = {
     401: "no key of RERANKER_API_KEY was sent",
+    404: "there is no such model",
     408: "the body came too slowly",
     413: "more than the service takes in one request",
     422: "a field is missing or wrong",
     429: "the queue is full; come back after the seconds of Retry-After",
+    500: "an error of the service itself, which its log tells",
     503: "llama-server is not ready or failed, the service ends, or it would come too late",
     504: "it took too long",
 }
 
 
-def error_responses(model: Any) -> dict[int | str, dict[str, Any]]:
-    """What the API's description says of errors whose bodies are of the type `model`."""
+class Detail(BaseModel):
+    """What is wrong and what to do."""
+
+    detail: str
+
+
+def error_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What the API's description says of errors outside of the dialects."""
     return {
-        status: {"model": model, "description": meaning} for status, meaning in _MEANINGS.items()
+        status: {
+            "model": Detail,
+            "description": MEANINGS[status],
+            "content": {"application/json": {"example": {"detail": MEANINGS[status]}}},
+        }
+        for status in statuses
     }
 
 

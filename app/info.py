@@ -9,8 +9,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from app import VERSION
+from app.dialects.fields import shown
 from app.dialects.tei import TEIBody
 from app.drain import DrainedRoute
+from app.errors import error_answers
 from app.scores import described
 from app.service import ServiceDependency
 from models.weights import weights_of
@@ -20,6 +22,24 @@ router = APIRouter(tags=["status"], route_class=DrainedRoute)
 
 class Info(BaseModel):
     """The model and its limits."""
+
+    model_config = shown(
+        model_id="jina-reranker-v3",
+        model_sha=None,
+        model_dtype="gguf",
+        model_type={"reranker": {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}},
+        kind="listwise",
+        score="unit",
+        score_range=[0.0, 1.0],
+        max_concurrent_requests=33,
+        max_input_length=2048,
+        max_batch_tokens=16384,
+        max_batch_requests=None,
+        max_client_batch_size=1024,
+        auto_truncate=True,
+        tokenization_workers=1,
+        version=VERSION,
+    )
 
     model_id: str
     model_sha: str | None = None
@@ -40,8 +60,11 @@ class Info(BaseModel):
     version: str
 
 
-@router.get("/v1/info")
-@router.get("/info")
+_DESCRIBED: dict[str, Any] = {"summary": "Limits", "responses": error_answers(401, 503)}
+
+
+@router.get("/v1/info", **_DESCRIBED)
+@router.get("/info", **_DESCRIBED)
 async def info(service: ServiceDependency) -> Info:
     """The model and its limits, in the format of text-embeddings-inference."""
     card, settings = service.model.card, service.settings

@@ -82,6 +82,9 @@ def _is_open(scope: Scope) -> bool:
 
 def describe_keys(schema: dict[str, Any]) -> None:
     """Add to the API's description that requests carry a key."""
-    scheme = {"type": "http", "scheme": "bearer", "description": "A key of RERANKER_API_KEY."}
-    schema["components"]["securitySchemes"] = {"key": scheme}
-    schema["security"] = [{"key": []}]
+    told = {"description": "A key of RERANKER_API_KEY."}
+    schemes: dict[str, dict[str, str]] = {"key": {"type": "http", "scheme": "bearer"} | told}
+    for name in ("Api-Key", "X-API-Key"):
+        schemes[name] = {"type": "apiKey", "in": "header", "name": name} | told
+    schema["components"]["securitySchemes"] = schemes
+    schema["security"] = [{name: []} for name in schemes]

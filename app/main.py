@@ -15,6 +15,7 @@ from app import VERSION, info, metrics, playground, status
 from app.admission import Admission
 from app.calibration import calibration_of
 from app.connections import shortage
+from app.description import LICENCE, complete, operation_id
 from app.dialects import DIALECTS
 from app.dialects.dialect import Dialect
 from app.drain import Drain
@@ -46,6 +47,8 @@ def create_app(dialects: Sequence[Dialect] = DIALECTS) -> FastAPI:
         title="jina-reranker",
         description="Ranks documents by their relevance to a query.",
         version=VERSION,
+        license_info=LICENCE,
+        generate_unique_id_function=operation_id,
         lifespan=_lifespan,
         redirect_slashes=False,
         # The page in `playground` needs no other host.
@@ -84,7 +87,10 @@ def create_app(dialects: Sequence[Dialect] = DIALECTS) -> FastAPI:
 class _App(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The description of the API, with the key if one is set."""
+        if self.openapi_schema:
+            return self.openapi_schema
         schema = super().openapi()
+        complete(schema)
         settings: Settings = self.state.settings
         if settings.api_keys:
             describe_keys(schema)

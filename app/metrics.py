@@ -13,11 +13,16 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from app.drain import DrainedRoute
+from app.errors import error_answers
 from app.service import ServiceDependency
 from models.rerank import ModelError, Ranking
 
 router = APIRouter(tags=["status"], route_class=DrainedRoute)
 
+_EXAMPLE = """# HELP reranker_requests_total Requests answered.
+# TYPE reranker_requests_total counter
+reranker_requests_total{route="/v1/rerank",status="200"} 7.0
+"""
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _DOCUMENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _TOKENS = tuple(2**i for i in range(8, 18))
@@ -90,7 +95,15 @@ class _Restarts(Collector):
             return 0
 
 
-@router.get("/metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    summary="Metrics",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": _EXAMPLE}}},
+        **error_answers(401),
+    },
+)
 async def metrics(request: Request, service: ServiceDependency) -> Response:
     """Metrics in the text format of Prometheus."""
     shown: Metrics = request.app.state.metrics

@@ -6,17 +6,19 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import ValidationError
+from pydantic import ValidationError, WrapValidator
 
 from app.body import JSONRequest, check_count, excerpt
+from app.description import example, is_shown
 from app.dialects.dialect import Body, Dialect, Ranked, Refused, told_to
+from app.dialects.names import TRIED, misnamed
 from app.drain import DrainedRoute
-from app.errors import Problem, describe, error_responses
+from app.errors import MEANINGS, Problem, describe
 from app.patience import PARAMETERS, Patience
 from app.scores import contradicts
 from app.service import Service, ServiceDependency
@@ -37,6 +39,8 @@ class DialectRequest(JSONRequest):
             spoken = next((d for d in self.dialects if d.speaks(self, content)), spoken)
             self.dialect = spoken
             check_count(content, spoken.DOCUMENTS, self.app.state.settings.max_documents)
+            if told := misnamed(content, spoken.Body.model_fields):
+                raise HTTPException(422, told)
         try:
             return spoken.Body.model_validate(content)
         except ValidationError as error:
@@ -55,7 +59,7 @@ class DialectRoute(DrainedRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Wrap the handler."""
         handler = super().get_route_handler()
-        fields = frozenset(name for d in self.dialects for name in d.Body.model_fields)
+        fields = TRIED.union(*(d.Body.model_fields for d in self.dialects))
 
         async def handle(request: Request) -> Response:
             http = DialectRequest(request.scope, request.receive)
@@ -106,21 +110,47 @@ def _add(routes: APIRouter, path: str, spoken: Sequence[Dialect]) -> None:
         content = await asyncio.to_thread(_content, http.dialect, ranked)
         return Response(content, media_type="application/json")
 
-    # What the description is made of.
-    rerank.__annotations__["body"] = _any_of(d.Body for d in spoken)
-    names = " or ".join(dialect.NAME for dialect in spoken)
+    own = [dialect for dialect in spoken if dialect.PATHS[0] == path]
+    described = own if len(own) == 1 else spoken
+    # What the description is made of; the request has been validated.
+    read = _any_of(d.Body for d in described)
+    rerank.__annotations__["body"] = Annotated[read, WrapValidator(_unless_read)]
+    names = " or ".join(d.NAME for d in described)
+    others = ", ".join(d.NAME for d in spoken if d not in described)
     routes.add_api_route(
         path,
         rerank,
         methods=["POST"],
         # A path with a name in it is another form of one that is described.
         include_in_schema="{" not in path,
-        response_model=_any_of(d.Answer for d in spoken),
+        response_model=_any_of(d.Answer for d in described),
+        responses=_responses(described),
         openapi_extra={"parameters": PARAMETERS},
-        responses=error_responses(_any_of(d.Error for d in spoken)),
-        description=f"Rank documents by relevance to a query, in the dialect of {names}.",
+        summary=f"Rank documents: {names}",
+        description=f"Rank documents by relevance to a query, in the dialect of {names}."
+        + (f" Also spoken here, and described at other paths: {others}." if others else ""),
         route_class_override=Route,
     )
+
+
+def _unless_read(body: Any, validate: Callable[[Any], Any]) -> Any:
+    """What has been validated already, of whatever dialect, or what is no JSON at all."""
+    return body if isinstance(body, Body) else validate(body)
+
+
+def _responses(dialects: Sequence[Dialect]) -> dict[int | str, dict[str, Any]]:
+    errors = _any_of(dialect.Error for dialect in dialects)
+    responses: dict[int | str, dict[str, Any]] = {
+        # No path of a ranking names a model that may be absent.
+        status: {"model": errors, "description": meaning}
+        for status, meaning in MEANINGS.items()
+        if status != 404
+    }
+    responses[200] = {"description": "the ranking"}
+    for status, response in responses.items():
+        examples = {d.NAME: {"value": example(d, int(status))} for d in dialects if is_shown(d)}
+        response["content"] = {"application/json": {"examples": examples}}
+    return responses
 
 
 def _any_of(types: Iterable[Any]) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import BaseModel
 
+from app.dialects.fields import shown
 from app.drain import Drain, DrainedRoute, Draining
+from app.errors import error_answers
 from app.scores import described
 from app.service import Service, ServiceDependency
 from models.rerank import Task
@@ -16,9 +18,33 @@ from models.weights import weights_of
 
 router = APIRouter(tags=["status"], route_class=DrainedRoute)
 
+# What the description shows.
+_MODEL = {
+    "id": "jina-reranker-v3",
+    "object": "model",
+    "created": 0,
+    "owned_by": "jinaai",
+    "model_type": "rerank",
+    "kind": "listwise",
+    "score": "cosine",
+    "score_range": [-1.0, 1.0],
+    "context": 16384,
+    "limits": {
+        "documents": 1024,
+        "body_bytes": 33554432,
+        "query_tokens": 512,
+        "document_tokens": 2048,
+    },
+    "licence": "CC-BY-NC-4.0",
+    "quantization": "Q8_0",
+    "sha256": None,
+}
+
 
 class Health(BaseModel):
     """A service that is ready; `fallback` is what it gave up for lack of GPU memory."""
+
+    model_config = shown(status="ok", model="jina-reranker-v3", device="cuda")
 
     status: Literal["ok"] = "ok"
     model: str
@@ -42,6 +68,8 @@ class Model(BaseModel):
     and `quantization` are null where only llama-server knows the file.
     """
 
+    model_config = shown(**_MODEL)
+
     id: str
     object: Literal["model"] = "model"
     created: int = 0
@@ -53,20 +81,31 @@ class Model(BaseModel):
     context: int
     limits: Limits
     licence: str
-    quantization: str | None
-    sha256: str | None
+    quantization: str | None = None
+    sha256: str | None = None
 
 
 class ModelList(BaseModel):
     """The one model served."""
 
+    model_config = shown(object="list", data=[_MODEL])
+
     object: Literal["list"] = "list"
     data: list[Model]
 
 
+_READY: dict[str, Any] = {
+    "status_code": 204,
+    "summary": "Readiness",
+    "responses": error_answers(503),
+    "openapi_extra": {"security": []},
+}
+
+
 @router.get(
     "/health",
-    responses={503: {"description": "llama-server is not ready, or the service ends"}},
+    summary="Health",
+    responses=error_answers(503),
     response_model_exclude_none=True,
     openapi_extra={"security": []},
 )
@@ -80,26 +119,26 @@ async def health(request: Request, service: ServiceDependency) -> Health:
     return Health(model=settings.model, device=settings.device, fallback=settings.fallback or None)
 
 
-@router.get("/.well-known/live", status_code=204, openapi_extra={"security": []})
-@router.get("/.well-known/ready", status_code=204, openapi_extra={"security": []})
+@router.get("/.well-known/live", **_READY)
+@router.get("/.well-known/ready", **_READY)
 async def ready(request: Request, service: ServiceDependency) -> None:
     """Whether a request would be answered now, as Weaviate asks."""
     await health(request, service)
 
 
-@router.get("/meta")
+@router.get("/meta", summary="The model, for Weaviate", responses=error_answers(401, 503))
 async def meta(service: ServiceDependency) -> Model:
     """The model served, as Weaviate asks for it."""
     return await _model(service)
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", summary="The models", responses=error_answers(401, 503))
 async def models(service: ServiceDependency) -> ModelList:
     """The model served, in the format of OpenAI."""
     return ModelList(data=[await _model(service)])
 
 
-@router.get("/v1/models/{name:path}", responses={404: {"description": "another model is served"}})
+@router.get("/v1/models/{name:path}", summary="A model", responses=error_answers(401, 404, 503))
 async def model(service: ServiceDependency, name: str) -> Model:
     """The model of a name, in the format of OpenAI."""
     served = service.model.card.name

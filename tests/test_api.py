@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
+from app.dialects import DIALECTS
 from tests.golden.cases import CASES
 from toolkit.running import Service
 
@@ -115,13 +117,34 @@ def test_models(service: Service, model: Path) -> None:
 
 
 def test_examples_of_the_documentation_run(service: Service) -> None:
+    """Each body of each path is answered as its example says."""
     assert httpx.get(f"{service.url}/docs").status_code == 200
-    schemas = httpx.get(f"{service.url}/openapi.json").json()["components"]["schemas"]
-    examples = [example for schema in schemas.values() for example in schema.get("examples", [])]
+    description = httpx.get(f"{service.url}/openapi.json").json()
+    schemas = description["components"]["schemas"]
+    shown = set()
+    for path, operations in description["paths"].items():
+        if "post" not in operations:
+            continue
+        operation = operations["post"]
+        answers = operation["responses"]["200"]["content"]["application/json"]["examples"]
+        bodies = re.findall(r"schemas/(\w+)", str(operation["requestBody"]))
+        assert len(bodies) == len(answers)
+        for body, answer in zip(bodies, answers.values(), strict=True):
+            headers = {"X-Pinecone-API-Version": "1"} if body == "PineconeBody" else {}
+            (example,) = schemas[body]["examples"]
+            given = httpx.post(f"{service.url}{path}", json=example, headers=headers, timeout=60)
+            assert given.status_code == 200, given.text
+            assert shape(given.json()) == shape(answer["value"]), body
+            shown.add(body)
 
-    assert len(examples) == 2
-    for example in examples:
-        assert service.rerank(**example).status_code == 200
+    assert len(shown) == len(DIALECTS)
+
+
+def shape(value: Any) -> Any:
+    """The names of objects' members, and the shape of the first item of lists."""
+    if isinstance(value, dict):
+        return {name: shape(item) for name, item in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else None
 
 
 BAD_BODIES: dict[str, tuple[Any, str]] = {
@@ -197,6 +220,40 @@ def test_form_is_told_the_content_type(service: Service) -> None:
 
     assert response.status_code == 422
     assert "Content-Type: application/json" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "told"),
+    [
+        ("/v1/rerank", {"query": "a", "document": "b"}, "document: is called documents here"),
+        ("/v1/rerank", {"query": "a", "passages": ["b"]}, "passages: is called documents here"),
+        ("/v1/rerank", {"q": "a", "documents": ["b"]}, "q: is called query here"),
+        (
+            "/v2/rerank",
+            {"query": "a", "texts": ["b"], "top_k": 1},
+            "texts: is called documents here; top_k: is called top_n here",
+        ),
+        ("/rerank", {"query": "a", "texts": ["b"], "top_k": 1}, "top_k: is called top_n here"),
+        ("/v1/ranking", {"query": "a", "passages": ["b"], "top_n": 1}, "is called top_k here"),
+        ("/score", {"text_1": "a", "passages": ["b"]}, "is called text_2 or documents or items"),
+    ],
+)
+def test_names_that_people_try(
+    service: Service, path: str, body: dict[str, Any], told: str
+) -> None:
+    response = httpx.post(f"{service.url}{path}", json=body)
+
+    assert response.status_code == 422
+    assert told in response.text
+
+
+def test_names_beside_the_right_ones_do_no_harm(service: Service) -> None:
+    right = {"query": "a", "documents": ["b", "c"], "top_n": 1}
+    beside = {"question": "a", "docs": ["b"], "k": 7}
+
+    for body in (right | beside, right | {"topk": None}, right):
+        answer = httpx.post(f"{service.url}/v2/rerank", json=body)
+        assert len(answer.json()["results"]) == 1
 
 
 def test_unknown_path_and_method(service: Service) -> None:

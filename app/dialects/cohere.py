@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import Query, Texts, Tokens, TopN
+from app.dialects.fields import EXAMPLE_QUERY, EXAMPLE_TEXTS, Query, Texts, Tokens, TopN, shown
 from app.dialects.jina import Meta, meta
 from app.errors import Problem
 from models.rerank import Task
@@ -23,6 +23,8 @@ DOCUMENTS: Sequence[str] = ("documents",)
 
 class CohereBody(dialect.Body):
     """A query and the documents to rank."""
+
+    model_config = shown(query=EXAMPLE_QUERY, documents=EXAMPLE_TEXTS)
 
     model: str | None = Field(None, description="accepted for compatibility; one model is served")
     query: Query

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, FailFast, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, FailFast, Field
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
 MOST_RANK_FIELDS = 16
+# What every body is shown with.
+EXAMPLE_QUERY = "내일 회의 일정"
+EXAMPLE_TEXTS = ["오늘 점심은 김치찌개를 먹었다", "내일 오후 2시에 품질 미팅이 있습니다"]
+
+
+class TextObject(TypedDict, total=False):
+    """A text as an object, which may have other properties too."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    text: str
+
+
+def shown(**body: Any) -> ConfigDict:
+    """The configuration of a body that the description shows as this one."""
+    return ConfigDict(json_schema_extra={"examples": [body]})
 
 
 def _text(value: Any) -> str:
@@ -43,28 +60,14 @@ def _no_boolean(value: Any) -> Any:
 
 
 String = Annotated[str, AfterValidator(_unicode)]
-Text = Annotated[
-    String,
-    BeforeValidator(_text),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string"},
-                {
-                    "type": "object",
-                    "properties": {"text": {"type": "string"}},
-                    "required": ["text"],
-                },
-            ]
-        }
-    ),
-]
+Text = Annotated[String, BeforeValidator(_text, json_schema_input_type=str | TextObject)]
 # One wrong item is enough: an error for each of millions would fill the memory.
 Strings = Annotated[list[String], FailFast()]
 Texts = Annotated[list[Text], FailFast()]
 Query = Annotated[Text, AfterValidator(_not_blank)]
 RankFields = Annotated[list[str], Field(max_length=MOST_RANK_FIELDS)]
-TopN = Annotated[int, BeforeValidator(_no_boolean), Field(ge=0)]
+_Count = Annotated[int, Field(ge=0)]
+TopN = Annotated[_Count, BeforeValidator(_no_boolean, json_schema_input_type=_Count)]
 Score = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Tokens = Annotated[int, Field(strict=True, ge=1)]
 Milliseconds = Annotated[int, Field(strict=True, ge=1)]

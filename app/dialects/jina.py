@@ -8,12 +8,14 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import Request
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import NotRequired, TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked, Refused
 from app.dialects.fields import (
+    EXAMPLE_QUERY,
+    EXAMPLE_TEXTS,
     WHOLE_PROMPT,
     Query,
     RankFields,
@@ -24,13 +26,14 @@ from app.dialects.fields import (
     TopN,
     join_rank_fields,
     only,
+    shown,
 )
 from app.errors import Problem
 from app.scores import Scale, scale_of
 from models.rerank import Ranking, Task
 
 NAME = "Jina"
-PATHS: Sequence[str] = ("/rerank", "/reranking", "/v1/rerank", "/v1/reranking")
+PATHS: Sequence[str] = ("/v1/rerank", "/rerank", "/v1/reranking", "/reranking")
 DOCUMENTS: Sequence[str] = ("documents",)
 
 _WHOLE_QUERY = only(
@@ -42,20 +45,8 @@ _NUMPY = orjson.OPT_SERIALIZE_NUMPY
 class JinaBody(dialect.Body):
     """A query and the documents to rank."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "query": "내일 회의 일정",
-                    "documents": [
-                        "오늘 점심은 김치찌개를 먹었다",
-                        "내일 오후 2시에 품질 미팅이 있습니다",
-                    ],
-                    "top_n": 2,
-                    "return_documents": True,
-                }
-            ]
-        }
+    model_config = shown(
+        query=EXAMPLE_QUERY, documents=EXAMPLE_TEXTS, top_n=2, return_documents=True
     )
 
     model: str | None = Field(None, description="accepted for compatibility; one model is served")

@@ -11,7 +11,17 @@ from typing_extensions import NotRequired, TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import Query, RankFields, Texts, TopN, join_rank_fields, only
+from app.dialects.fields import (
+    EXAMPLE_QUERY,
+    EXAMPLE_TEXTS,
+    Query,
+    RankFields,
+    Texts,
+    TopN,
+    join_rank_fields,
+    only,
+    shown,
+)
 from app.dialects.jina import Usage
 from app.errors import Problem
 from models.rerank import Task
@@ -25,6 +35,8 @@ _AS_IT_IS = only(False, otherwise="a query is ranked as it is; leave it out, or 
 
 class MixedbreadBody(dialect.Body):
     """A query and the input to rank."""
+
+    model_config = shown(query=EXAMPLE_QUERY, input=EXAMPLE_TEXTS)
 
     model: str | None = Field(None, description="accepted for compatibility; one model is served")
     query: Query

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import Query, Texts, TopN, only
+from app.dialects.fields import EXAMPLE_QUERY, EXAMPLE_TEXTS, Query, Texts, TopN, only, shown
 from app.errors import Problem
 from models.rerank import Task
 
@@ -30,6 +30,8 @@ _TRUNCATE = only("NONE", "END", otherwise="passages are cut at their end: send E
 
 class NVIDIABody(dialect.Body):
     """A query and the passages to rank."""
+
+    model_config = shown(query=EXAMPLE_QUERY, passages=EXAMPLE_TEXTS)
 
     promised = "raw"
 

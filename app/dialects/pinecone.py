@@ -12,7 +12,16 @@ from typing_extensions import NotRequired, TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import Query, RankFields, Texts, TopN, join_rank_fields
+from app.dialects.fields import (
+    EXAMPLE_QUERY,
+    EXAMPLE_TEXTS,
+    Query,
+    RankFields,
+    Texts,
+    TopN,
+    join_rank_fields,
+    shown,
+)
 from app.errors import Problem
 from models.rerank import Task
 
@@ -33,6 +42,8 @@ class Parameters(BaseModel):
 
 class PineconeBody(dialect.Body):
     """A query and the documents to rank."""
+
+    model_config = shown(query=EXAMPLE_QUERY, documents=EXAMPLE_TEXTS)
 
     promised = "unit"
 

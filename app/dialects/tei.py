@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any
 
 from fastapi import Request
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, Field
 from typing_extensions import NotRequired, TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import Query, Texts, TopN
+from app.dialects.fields import EXAMPLE_QUERY, EXAMPLE_TEXTS, Query, Side, Texts, TopN, shown
 from app.errors import Problem
 from app.scores import Scale, scale_of
 from models.rerank import Task
@@ -23,22 +23,14 @@ DOCUMENTS: Sequence[str] = ("texts",)
 _KINDS = {429: "Overloaded", 503: "Unhealthy", 500: "Backend", 504: "Backend"}
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 class TEIBody(dialect.Body):
     """A query and the texts to rank."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "query": "내일 회의 일정",
-                    "texts": [
-                        "오늘 점심은 김치찌개를 먹었다",
-                        "내일 오후 2시에 품질 미팅이 있습니다",
-                    ],
-                }
-            ]
-        }
-    )
+    model_config = shown(query=EXAMPLE_QUERY, texts=EXAMPLE_TEXTS)
 
     promised = "unit"
 
@@ -50,13 +42,13 @@ class TEIBody(dialect.Body):
         None, description="raw scores of the model; false: scores from 0 to 1, as by default"
     )
     truncate: bool | None = Field(None, description="false: a text that is too long is an error")
-    truncation_direction: Literal["left", "right", "Left", "Right"] = Field(
-        "right", description="the side of a long text that is left away"
+    truncation_direction: Annotated[Side, BeforeValidator(_lower)] = Field(
+        "right", description="the side of a long text that is left away; else right"
     )
 
     def task(self) -> Task:
         """See `dialect.Body.task`."""
-        keep_end = self.truncation_direction.lower() == "left"
+        keep_end = self.truncation_direction == "left"
         return Task(self.query, self.texts, may_cut=self.truncate is not False, keep_end=keep_end)
 
     def most(self) -> int | None:

@@ -13,7 +13,18 @@ from typing_extensions import TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import NO_MIN_SCORE, NOT_PARTIAL, WHOLE_PROMPT, Query, Score, Side, Texts
+from app.dialects.fields import (
+    EXAMPLE_QUERY,
+    EXAMPLE_TEXTS,
+    NO_MIN_SCORE,
+    NOT_PARTIAL,
+    WHOLE_PROMPT,
+    Query,
+    Score,
+    Side,
+    Texts,
+    shown,
+)
 from app.dialects.jina import Usage
 from app.errors import Problem
 from models.rerank import Task
@@ -51,6 +62,8 @@ _Listed = Annotated[Texts, BeforeValidator(_listed)]
 
 class VLLMBody(dialect.Body):
     """A query and the documents to score: `text_1` and `text_2`, or `queries` and `documents`."""
+
+    model_config = shown(text_1=EXAMPLE_QUERY, text_2=EXAMPLE_TEXTS)
 
     model: str | None = Field(None, description="accepted for compatibility; one model is served")
     text_1: _OneQuery = ""

@@ -11,17 +11,19 @@ from typing_extensions import NotRequired, TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import Query, Texts, TopN
+from app.dialects.fields import EXAMPLE_QUERY, EXAMPLE_TEXTS, Query, Texts, TopN, shown
 from app.errors import Problem
 from models.rerank import Task
 
 NAME = "Voyage"
-PATHS: Sequence[str] = ("/v1/rerank", "/rerank")
+PATHS: Sequence[str] = ("/rerank", "/v1/rerank")
 DOCUMENTS: Sequence[str] = ("documents",)
 
 
 class VoyageBody(dialect.Body):
     """A query and the documents to rank."""
+
+    model_config = shown(query=EXAMPLE_QUERY, documents=EXAMPLE_TEXTS, top_k=2)
 
     model: str | None = Field(None, description="accepted for compatibility; one model is served")
     query: Query

@@ -11,7 +11,16 @@ from typing_extensions import TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import NO_MIN_SCORE, NOT_PARTIAL, Query, Score, Texts
+from app.dialects.fields import (
+    EXAMPLE_QUERY,
+    EXAMPLE_TEXTS,
+    NO_MIN_SCORE,
+    NOT_PARTIAL,
+    Query,
+    Score,
+    Texts,
+    shown,
+)
 from app.errors import Problem
 from models.rerank import Task
 
@@ -22,6 +31,8 @@ DOCUMENTS: Sequence[str] = ("documents",)
 
 class WeaviateBody(dialect.Body):
     """A query and the documents to rank."""
+
+    model_config = shown(query=EXAMPLE_QUERY, documents=EXAMPLE_TEXTS, property="text")
 
     query: Query
     documents: Texts

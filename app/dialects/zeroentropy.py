@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 from app.dialects import dialect
 from app.dialects.dialect import Ranked
-from app.dialects.fields import Query, Texts, TopN
+from app.dialects.fields import EXAMPLE_QUERY, EXAMPLE_TEXTS, Query, Texts, TopN, shown
 from app.errors import Problem
 from models.rerank import Task
 
@@ -22,6 +22,8 @@ DOCUMENTS: Sequence[str] = ("documents",)
 
 class ZeroEntropyBody(dialect.Body):
     """A query and the documents to rank."""
+
+    model_config = shown(query=EXAMPLE_QUERY, documents=EXAMPLE_TEXTS)
 
     promised = "unit"
 
