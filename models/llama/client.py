@@ -15,6 +15,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from models.llama.completion import Completion
+
 _CONNECT_TIMEOUT_SECONDS = 5.0
 # llama-server closes idle connections after 5 s; leave them earlier than it does.
 _KEEPALIVE_SECONDS = 4.0
@@ -228,16 +230,16 @@ class LlamaServer:
             "logit_bias": [[harmless, 10_000]],
             "response_fields": ["completion_probabilities", "timings"],
         }
-        answer = await self._call("POST", "/completion", _dumps(body))
+        content = await self._send("POST", "/completion", _dumps(body))
         try:
-            tokens = answer["completion_probabilities"][0]["top_logprobs"]
+            answer = Completion.of(content)
             return TopTokens(
-                ids=np.array([token["id"] for token in tokens], np.int64),
-                logprobs=np.array([token["logprob"] for token in tokens], np.float32),
-                cached_tokens=int(answer["timings"]["cache_n"]),
-                computed_tokens=int(answer["timings"]["prompt_n"]),
+                ids=answer.ids(),
+                logprobs=answer.logprobs(),
+                cached_tokens=answer.timings.cache_n,
+                computed_tokens=answer.timings.prompt_n,
             )
-        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
+        except (ValueError, OverflowError) as error:
             raise LlamaServerError("llama-server sent no log-probabilities") from error
 
     async def _trace(self, event: str, _: dict[str, Any]) -> None:
