@@ -2,7 +2,9 @@
 
 /** As the service sent it, with the query and the documents. */
 export function json({ body, answer, documents }) {
-  const results = answer.results.map((result) => ({ ...result, document: documents[result.index] }));
+  const results = answer.results.map((result) => {
+    return { ...result, document: documents[result.index] };
+  });
   return JSON.stringify({ query: body.query, ...answer, results }, null, 2);
 }
 

@@ -4,7 +4,10 @@ import { say, translate, words } from "./words.js";
 
 const TOLD_MS = 2000;
 
-/** Copy `text` and say so, or show it in `field` where the browser lets no page copy: over plain HTTP. */
+/**
+ * Copy `text` and say so on the `button`, or show it in `field` where the browser lets no page
+ * copy: over plain HTTP.
+ */
 export async function copyOrShow(text, button, field) {
   try {
     await navigator.clipboard.writeText(text);

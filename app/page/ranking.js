@@ -95,7 +95,8 @@ function sayMove(element, moved) {
 function fill(copy, text, passage) {
   const paragraph = copy.querySelector(".text");
   paragraph.replaceChildren(...marked(text, passage));
-  if (text.length <= LONG.characters && text.split("\n", LONG.lines + 1).length <= LONG.lines) return;
+  const lines = text.split("\n", LONG.lines + 1).length;
+  if (text.length <= LONG.characters && lines <= LONG.lines) return;
   const button = copy.querySelector(".more");
   paragraph.classList.add("long");
   button.hidden = false;

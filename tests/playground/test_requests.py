@@ -123,3 +123,17 @@ def test_waiting_is_told_and_cancelled(visit: Visit) -> None:
     expect(visit.page.get_by_role("status")).to_have_text("Cancelled.")
     expect(visit.page.get_by_label("Query")).to_have_value(QUERY)
     visit.complaints.clear()
+
+
+def test_header_waits_for_the_model(visit: Visit) -> None:
+    page = visit.page
+    page.clock.install(time=0)
+    page.clock.pause_at(1)
+    loading: Any = {"status": 503, "headers": {"Retry-After": "5"}, "body": "{}"}
+    page.route("**/health", lambda route: route.fulfill(**loading), times=1)
+    page.reload()
+
+    expect(page.locator("#runs")).to_have_text("The model is loading…")
+    page.clock.run_for(5000)
+    expect(page.locator("#runs")).to_have_text("tiny · F32 · CPU")
+    visit.complaints.clear()
