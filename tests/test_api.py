@@ -228,6 +228,13 @@ def test_form_is_told_the_content_type(service: Service) -> None:
         ("/v1/rerank", {"query": "a", "document": "b"}, "document: is called documents here"),
         ("/v1/rerank", {"query": "a", "passages": ["b"]}, "passages: is called documents here"),
         ("/v1/rerank", {"q": "a", "documents": ["b"]}, "q: is called query here"),
+        ("/rerank", {"query": "a", "documents": ["b"], "top-n": 1}, "top-n: is called top_n here"),
+        ("/rerank", {"query": "a", "documents": ["b"], "limit": 1}, "limit: is called top_n here"),
+        (
+            "/v1/rerank",
+            {"query": "a", "documents": ["b"], "instruct": "c", "return_docs": True},
+            "return_docs: is called return_documents here; instruct: is called instruction here",
+        ),
         (
             "/v2/rerank",
             {"query": "a", "texts": ["b"], "top_k": 1},

@@ -14,7 +14,11 @@ _MEANINGS = (
             *("candidates", "items", "sentences", "chunks", "text_2"),
         }
     ),
-    frozenset({"top_n", "topN", "topn", "top_k", "topK", "topk", "k", "max_results"}),
+    frozenset(
+        {"top_n", "top-n", "topN", "topn", "top_k", "topK", "topk", "k", "limit", "max_results"}
+    ),
+    frozenset({"return_documents", "return_docs", "return_text", "return_input"}),
+    frozenset({"instruction", "instruct", "task_instruction"}),
 )
 TRIED = frozenset().union(*_MEANINGS)
 
