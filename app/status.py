@@ -94,9 +94,8 @@ class ModelList(BaseModel):
     data: list[Model]
 
 
-_READY: dict[str, Any] = {
+_NO_CONTENT: dict[str, Any] = {
     "status_code": 204,
-    "summary": "Readiness",
     "responses": error_answers(503),
     "openapi_extra": {"security": []},
 }
@@ -119,8 +118,12 @@ async def health(request: Request, service: ServiceDependency) -> Health:
     return Health(model=settings.model, device=settings.device, fallback=settings.fallback or None)
 
 
-@router.get("/.well-known/live", **_READY)
-@router.get("/.well-known/ready", **_READY)
+@router.get("/.well-known/live", summary="Liveness", **_NO_CONTENT)
+async def live() -> None:
+    """Whether the front answers, as Weaviate asks; llama-server may be starting again."""
+
+
+@router.get("/.well-known/ready", summary="Readiness", **_NO_CONTENT)
 async def ready(request: Request, service: ServiceDependency) -> None:
     """Whether a request would be answered now, as Weaviate asks."""
     await health(request, service)
