@@ -12,7 +12,7 @@ LOCKED := $(PIP) --require-hashes -r requirements.lock
 UNIT := $(addprefix tests/,test_blocks.py test_docs.py test_docstrings.py test_embedding_readout.py \
   test_files.py test_gguf_header.py test_lock.py test_nfc.py test_projector.py test_requirements.py \
   test_settings.py evaluate/test_measures.py evaluate/test_calibration.py test_blend.py \
-  test_calibration.py)
+  test_calibration.py test_chart.py)
 
 .PHONY: demo check fix lint test coverage image lock audit soak screenshot evaluate test-container
 .PHONY: golden train bench

@@ -207,6 +207,13 @@ def test_weaviate(service: Service, cosines: list[Any]) -> None:
     assert httpx.get(f"{service.url}/meta").json()["id"] == "tiny"
 
 
+def test_a_connection_is_closed_where_its_client_says_so(service: Service) -> None:
+    """Which spreads requests over the pods of a service in Kubernetes."""
+    answer = httpx.get(f"{service.url}/health", headers={"Connection": "close"})
+
+    assert (answer.status_code, answer.headers["Connection"]) == (200, "close")
+
+
 @pytest.mark.parametrize("path", ["/score", "/v1/score"])
 @pytest.mark.parametrize(
     "body",
