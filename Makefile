@@ -15,7 +15,7 @@ UNIT := $(addprefix tests/,test_blocks.py test_docs.py test_docstrings.py test_e
   test_calibration.py test_chart.py)
 
 .PHONY: demo check fix lint test coverage image lock audit soak screenshot evaluate test-container
-.PHONY: golden train bench
+.PHONY: golden train bench clients
 .PHONY: demo-packages test-packages
 
 demo: demo-packages $(VENV)/.demo
@@ -75,6 +75,11 @@ soak: $(VENV)/.dev
 	$(BIN)/python -m tests.reliability.soak --minutes 30
 	$(BIN)/python -m tests.reliability.neighbours
 	$(BIN)/python -m tests.reliability.document
+
+# Every client that people have, against the demo; writes the table of docs/clients.md. Gigabytes
+# below .clients, and Node.js; CLIENTS=… runs those whose name or script holds a word.
+clients: test-packages $(VENV)/.dev
+	$(BIN)/python -m toolkit.clients $(CLIENTS)
 
 # What the image installs, with hashes; with the packages of traces for who wants them.
 lock: $(VENV)/.dev

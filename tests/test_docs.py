@@ -25,8 +25,8 @@ PAGES = sorted(
 # The changelog tells of what was there once.
 OF_TODAY = [page for page in PAGES if page.name != "CHANGELOG.md"]
 _FOLDERS = (
-    "app bench deploy docs examples models sidecar systemd tests toolkit training weights".split()
-)
+    "app bench clients deploy docs examples models sidecar systemd tests toolkit training weights"
+).split()
 _LONG = 100
 # Commits written from then on have short subjects.
 RULED = datetime(2026, 11, 28, 10, tzinfo=timezone.utc).timestamp()

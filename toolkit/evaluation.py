@@ -29,21 +29,24 @@ def evaluate(folder: Path, picture: Path) -> None:
     held_out.write_bytes(
         b"".join(orjson.dumps(item, option=orjson.OPT_APPEND_NEWLINE) for item in lists)
     )
-    with tempfile.TemporaryDirectory() as copy:
-        # A prepared copy is written beside the model.
-        for name in ("model.gguf", "projector.safetensors"):
-            shutil.copy(_DEMO / name, copy)
-        with Service(Path(copy), RERANKER_MODEL="demo") as service:
-            for data in (held_out, _DEMO / "memories.jsonl"):
-                out = folder / data.stem
-                print(f"\n{data.name}", flush=True)
-                subprocess.run(
-                    [*APP, "evaluate", data, "--url", service.url, "--out", out, "--restart"],
-                    cwd=ROOT,
-                    env=environment(COLUMNS="150"),
-                    check=True,
-                )
+    with tempfile.TemporaryDirectory() as copy, demo(Path(copy)) as service:
+        for data in (held_out, _DEMO / "memories.jsonl"):
+            out = folder / data.stem
+            print(f"\n{data.name}", flush=True)
+            subprocess.run(
+                [*APP, "evaluate", data, "--url", service.url, "--out", out, "--restart"],
+                cwd=ROOT,
+                env=environment(COLUMNS="150"),
+                check=True,
+            )
     _take(folder / "memories/report.html", picture)
+
+
+def demo(folder: Path) -> Service:
+    """The service with the demo model, not started yet, whose prepared copy goes to `folder`."""
+    for name in ("model.gguf", "projector.safetensors"):
+        shutil.copy(_DEMO / name, folder)
+    return Service(folder, RERANKER_MODEL="demo")
 
 
 def _take(page: Path, picture: Path) -> None:

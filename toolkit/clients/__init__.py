@@ -1,0 +1,1 @@
+"""Every client that people have, run against the demo, up and down."""
