@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -97,6 +98,21 @@ def test_version_is_that_of_the_app() -> None:
     described = yaml.safe_load((CHART / "Chart.yaml").read_text())
 
     assert (described["version"], described["appVersion"]) == (VERSION, VERSION)
+
+
+def test_every_value_is_explained(chart: helm.Chart) -> None:
+    rows = re.findall(r"^\| (`[a-z][^|]*) \|", (ROOT / "docs/operations.md").read_text(), re.M)
+    named = set()
+    for row in rows:
+        names = re.findall(r"`([^`]*)`", row)
+        # `.size` goes on where the first name of its row begins.
+        named |= {names[0].partition(".")[0] + name if name[0] == "." else name for name in names}
+
+    # Some are explained as a whole.
+    whole = {"resources", "rollingUpdate"}
+    for name, value in chart.values.items():
+        inner = value if isinstance(value, dict) and name not in whole else {}
+        assert ({f"{name}.{each}" for each in inner} or {name}) <= named
 
 
 def test_what_is_made(chart: helm.Chart) -> None:
