@@ -23,7 +23,12 @@ from graphiti_core.edges import EntityEdge
 from graphiti_core.embedder.client import EmbedderClient
 from graphiti_core.llm_client import LLMConfig, OpenAIClient
 from graphiti_core.nodes import EntityNode
-from graphiti_core.search.search_config_recipes import EDGE_HYBRID_SEARCH_CROSS_ENCODER
+from graphiti_core.search.search_config import (
+    EdgeReranker,
+    EdgeSearchConfig,
+    EdgeSearchMethod,
+    SearchConfig,
+)
 
 URL = os.environ.get("RERANKER_URL", "http://localhost:7998")
 FACTS = [
@@ -32,6 +37,12 @@ FACTS = [
     "The meeting about quality is tomorrow at two.",
     "Lunch is at noon in the garden.",
 ]
+# Kuzu has no full text here; with Neo4j `EDGE_HYBRID_SEARCH_CROSS_ENCODER` searches that as well.
+BY_VECTOR = SearchConfig(
+    edge_config=EdgeSearchConfig(
+        search_methods=[EdgeSearchMethod.cosine_similarity], reranker=EdgeReranker.cross_encoder
+    )
+)
 
 
 class Reranker(CrossEncoderClient):
@@ -84,7 +95,7 @@ async def main() -> None:
         )
         await edge.save(driver)
     query = "when is the quality meeting?"
-    found = await graph.search_(query, EDGE_HYBRID_SEARCH_CROSS_ENCODER, group_ids=["me"])
+    found = await graph.search_(query, BY_VECTOR, group_ids=["me"])
     for edge in found.edges:
         print(edge.fact)
 

@@ -9,6 +9,7 @@ stand-in, so that it runs anywhere; yours go in their place.
 
 import asyncio
 import os
+import re
 
 import requests
 from llama_index.core import MockEmbedding
@@ -47,7 +48,8 @@ async def main() -> None:
     )
     for text in MEMORIES:
         await memory.aput([ChatMessage(role="user", content=text)])
-    print(await memory.aget([ChatMessage("when is the quality meeting?")]))
+    found = await memory.aget([ChatMessage("when is the quality meeting?")])
+    print(re.sub(r"</?message[^>]*>", "", found))
 
 
 asyncio.run(main())

@@ -9,7 +9,7 @@ model are stand-ins here, so that it runs anywhere; yours go in their place.
 import os
 import tempfile
 
-from langchain_core.embeddings import DeterministicFakeEmbedding
+from langchain_core.embeddings import Embeddings
 
 os.environ["CO_API_URL"] = os.environ.get("RERANKER_URL", "http://localhost:7998")
 os.environ["MEM0_TELEMETRY"] = "False"
@@ -23,6 +23,19 @@ MEMORIES = [
     "Lunch is at noon in the garden.",
 ]
 
+
+class StandIn(Embeddings):
+    """One vector for every text."""
+
+    def embed_query(self, text):
+        """The vector."""
+        return [1.0] * 8
+
+    def embed_documents(self, texts):
+        """The vectors."""
+        return [self.embed_query(text) for text in texts]
+
+
 with tempfile.TemporaryDirectory() as folder:
     vectors = {"path": folder, "embedding_model_dims": 8, "on_disk": True}
     memory = Memory.from_config(
@@ -31,7 +44,7 @@ with tempfile.TemporaryDirectory() as folder:
             "vector_store": {"provider": "qdrant", "config": vectors},
             "embedder": {
                 "provider": "langchain",
-                "config": {"model": DeterministicFakeEmbedding(size=8), "embedding_dims": 8},
+                "config": {"model": StandIn(), "embedding_dims": 8},
             },
             "llm": {"provider": "openai", "config": {"api_key": "none"}},
             "history_db_path": f"{folder}/history.db",
@@ -39,8 +52,6 @@ with tempfile.TemporaryDirectory() as folder:
     )
     for text in MEMORIES:
         memory.add(text, user_id="me", infer=False)
-    found = memory.search(
-        "when is the quality meeting?", filters={"user_id": "me"}, rerank=True, threshold=0
-    )
+    found = memory.search("when is the quality meeting?", filters={"user_id": "me"}, rerank=True)
     for result in found["results"]:
         print(result["memory"])

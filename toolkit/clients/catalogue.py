@@ -130,8 +130,8 @@ def _rerankers() -> Iterator[Client]:
 
 
 _APPLICATIONS = (
-    _python("Agno", H, "agno_infinity", f"agno==3.1.10 {_INFINITY}"),
-    _python("Dify", f"{H}/v1", "dify_openai_compatible", "dify-plugin==0.10.2"),
+    _python("Agno", H, "agno_infinity", f"agno==3.0.5 {_INFINITY}"),
+    _python("Dify", f"{H}/v1", "dify_openai_compatible", "dify-plugin==0.7.4"),
     _python("LightRAG", f"{H}/v1/rerank", "lightrag_rerank", "lightrag-hku==1.5.7"),
     _javascript("AI SDK, Cohere", f"{H}/v2", "ai_sdk cohere", _AI),
     _javascript("AI SDK, Voyage", f"{H}/v1", "ai_sdk voyage", _AI),
@@ -139,7 +139,7 @@ _APPLICATIONS = (
         "LangChain.js, Cohere",
         H,
         "langchain_cohere",
-        f"@langchain/cohere@1.0.5 @langchain/core@1.1.0 {_COHERE_JS}",
+        f"@langchain/cohere@1.0.5 @langchain/core@1.4.0 {_COHERE_JS}",
     ),
 )
 _MEMORIES = (

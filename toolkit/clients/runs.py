@@ -32,7 +32,10 @@ def expected(service: Service) -> list[str]:
 
 def run(client: Client, url: str, order: list[str]) -> Outcome:
     """What a client makes of the service at `url`, which should be `order`."""
-    command, folder = _python(client) if client.script.endswith(".py") else _node(client)
+    try:
+        command, folder = _python(client) if client.script.endswith(".py") else _node(client)
+    except subprocess.CalledProcessError:
+        return "cannot be installed"
     variables = environment(
         RERANKER_URL=url, RERANKER_MODEL="demo", UV_CACHE_DIR=str(_CACHE / "uv")
     )
@@ -69,7 +72,7 @@ def _node(client: Client) -> tuple[list[str], Path]:
     with _installing:
         if not (folder / "node_modules").is_dir():
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "package.json").write_text("{}")
+            (folder / "package.json").write_text("{}", encoding="utf-8")
             npm = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"]
             npm += ["--loglevel=error", *client.packages]
             subprocess.run(npm, cwd=folder, check=True)
