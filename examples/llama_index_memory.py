@@ -12,7 +12,7 @@ import os
 import re
 
 import requests
-from llama_index.core import MockEmbedding
+from llama_index.core import MockEmbedding, QueryBundle
 from llama_index.core.llms import ChatMessage
 from llama_index.core.memory import VectorMemoryBlock
 from llama_index.postprocessor.jinaai_rerank import JinaRerank
@@ -26,12 +26,17 @@ MEMORIES = [
     "The meeting about quality is tomorrow at two.",
     "Lunch is at noon in the garden.",
 ]
+TAG = re.compile(r"</?message[^>]*>")
 
 
 class RerankOrKeep(JinaRerank):
-    """Keeps the order of the vectors without the service."""
+    """Ranks plain texts, and keeps the order of the vectors without the service."""
 
     def _postprocess_nodes(self, nodes, query_bundle=None):
+        # The memory writes <message role='user'> around all texts, the query too.
+        query_bundle = QueryBundle(TAG.sub("", query_bundle.query_str))
+        for found in nodes:
+            found.node.set_content(TAG.sub("", found.node.get_content()))
         try:
             return super()._postprocess_nodes(nodes, query_bundle)
         except requests.RequestException:
@@ -49,7 +54,7 @@ async def main() -> None:
     for text in MEMORIES:
         await memory.aput([ChatMessage(role="user", content=text)])
     found = await memory.aget([ChatMessage("when is the quality meeting?")])
-    print(re.sub(r"</?message[^>]*>", "", found))
+    print(found)
 
 
 asyncio.run(main())

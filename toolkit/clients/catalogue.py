@@ -177,7 +177,7 @@ _MEMORIES = (
         "LlamaIndex's memory",
         f"{H}/v1",
         "llama_index_memory.py",
-        f"{_LLAMA}-jinaai-rerank==0.6.0 llama-index-vector-stores-qdrant",
+        f"{_LLAMA}-jinaai-rerank==0.6.0 llama-index-vector-stores-qdrant==0.10.4",
     ),
 )
 
