@@ -42,6 +42,8 @@ source "$HOME_DIR/sidecar/processes.sh"
 # Set by $run/settings.
 drain_seconds=0 fallback='' front_url='' hang_seconds='' memory_limit='' outside_url=''
 front=''
+# Not empty if the front was ended for its silence.
+silent=''
 helper=''
 keepers=()
 run=''
@@ -116,6 +118,7 @@ watch() {
     until_end_of "$front" -- ask "$front_url/page/icon.svg" '' "$hang_seconds" || status=$?
     if ((status == TIMED_OUT)); then
       warn "uvicorn has been silent for $hang_seconds s; ending it"
+      silent=1
       send KILL "$front"
     fi
   done
@@ -132,7 +135,8 @@ conclude() {
   if [[ -n $front ]] && ! running "$front"; then
     status=0
     wait "$front" 2>/dev/null || status=$?
-    warn "uvicorn ended $(cause "$status")"
+    # Of one that was silent the cause is told.
+    [[ -n $silent ]] || warn "uvicorn ended $(cause "$status")"
     exit "$status"
   fi
   for keeper in "${keepers[@]}"; do
