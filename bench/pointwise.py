@@ -216,6 +216,8 @@ def _service(model: str) -> Start:
     @contextmanager
     def start(folder: Path) -> Iterator[Running]:
         variables = {"RERANKER_MODEL": model, "RERANKER_TIMEOUT_SECONDS": str(_TIMEOUT_SECONDS)}
+        # Tests make do with one.
+        variables |= {"LLAMA_ARG_THREADS": str(os.cpu_count())}
         with Service(folder, **variables) as service:
             pids = [service.llama_server.pid, service.front.pid]
             yield Running(lambda request: _scores(f"{service.url}/v1/rerank", request), model, pids)
