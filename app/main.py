@@ -16,8 +16,8 @@ from app.admission import Admission
 from app.calibration import calibration_of
 from app.connections import shortage
 from app.description import LICENCE, complete, operation_id
-from app.dialects import DIALECTS
 from app.dialects.dialect import Dialect
+from app.dialects.spoken import DIALECTS
 from app.drain import Drain
 from app.errors import StartUpMessage, add_error_handlers
 from app.keys import RequireKey, describe_keys

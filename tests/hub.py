@@ -9,7 +9,8 @@ import select
 import threading
 from typing import Any
 
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
+from toolkit.local_server import LocalServer
 
 _COMMIT = "0" * 40
 
@@ -93,7 +94,7 @@ class _Handler(FakeHandler):
             self.wfile.write(content[stall:])
 
 
-class Hub(FakeServer):
+class Hub(LocalServer):
     """Serves `files` of one repository.
 
     `status` answers every request with that error, `answer` is what it says of the repository.

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from app.dialects import DIALECTS
+from app.dialects.spoken import DIALECTS
 from tests.golden.cases import CASES
 from toolkit.running import Service
 

@@ -9,7 +9,8 @@ from typing import ClassVar
 import pytest
 
 from app.client import Blend, Candidate, Fallback, Reranker
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
+from toolkit.local_server import LocalServer
 from toolkit.running import free_port
 
 NOW = datetime(2026, 11, 1, tzinfo=timezone.utc)
@@ -76,7 +77,7 @@ def test_recency_counts_with_the_server_up_as_well_as_down() -> None:
         Candidate("new", 0.88, now),
         Candidate("other", 0.1, now),
     ]
-    with FakeServer(Ranks) as server:
+    with LocalServer(Ranks) as server:
         client = Reranker(server.url, blend=Blend())
         assert texts(client.rerank_or_fallback("q", found, top_n=1)) == ["new"]
         plain = Reranker(server.url)

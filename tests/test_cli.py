@@ -19,7 +19,8 @@ from rich.cells import cell_len
 
 from app import VERSION
 from app.commands.documents import Document, DocumentsError, read
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
+from toolkit.local_server import LocalServer
 from toolkit.running import APP, ROOT, Service, environment, free_port, run_app, run_on_terminal
 
 QUERY = "내일 회의 일정"
@@ -205,7 +206,7 @@ class TestRerank:
                 asked.set()
                 let_go.wait()
 
-        with FakeServer(Waiting) as server:
+        with LocalServer(Waiting) as server:
             command = [*APP, "rerank", "a", "b", "--url", server.url]
             with subprocess.Popen(
                 command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True
@@ -244,7 +245,7 @@ class TestRerank:
                 assert len(body["documents"]) <= 2
                 self.answer(200, service.rerank(**body).content)
 
-        with FakeServer(Small) as server:
+        with LocalServer(Small) as server:
             options = ("--rounds", "--top-n", "1", "--json", "--url", server.url)
             done = run_app("rerank", QUERY, *DOCUMENTS, *options)
 

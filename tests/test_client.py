@@ -23,7 +23,8 @@ from app.client import (
     RerankerError,
     Results,
 )
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
+from toolkit.local_server import LocalServer
 from toolkit.running import Service, free_port, wait_until
 
 QUERY = "meeting tomorrow"
@@ -165,7 +166,7 @@ class Wrong(FakeHandler):
 def serve() -> Iterator[Serve]:
     Hung.released.clear()
     with ExitStack() as servers:
-        yield lambda handler: servers.enter_context(FakeServer(handler)).url
+        yield lambda handler: servers.enter_context(LocalServer(handler)).url
         Hung.released.set()
 
 
@@ -229,7 +230,7 @@ def test_a_description_that_is_none_is_told() -> None:
         def respond(self) -> None:
             self.answer(200 if self.path == "/v1/models" else 404, b"[]")
 
-    with FakeServer(Junk) as server:
+    with LocalServer(Junk) as server:
         with pytest.raises(RerankerError, match="does not say which model it serves"):
             Reranker(server.url).described()
         with pytest.raises(RerankerError, match="answered 404"):

@@ -34,7 +34,8 @@ from app.client import (
 )
 from app.client.answer import Answer
 from app.client.proxy import is_local
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
+from toolkit.local_server import LocalServer
 from toolkit.running import free_port
 
 TEXTS = ["a", "b", "c"]
@@ -66,7 +67,7 @@ class Answering(FakeHandler):
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with FakeServer(Answering) as server:
+    with LocalServer(Answering) as server:
         yield server.url
 
 
@@ -353,7 +354,7 @@ class Dripping(FakeHandler):
     ids=["status", "headers", "body"],
 )
 def test_a_server_that_drips_is_left_in_time(start: bytes) -> None:
-    with patch.object(Dripping, "start", start), FakeServer(Dripping) as server:
+    with patch.object(Dripping, "start", start), LocalServer(Dripping) as server:
         with pytest.raises(RerankerError, match=r"0\.3 s have passed"):
             Reranker(server.url, timeout=0.3).rerank("q", TEXTS)
 
@@ -438,7 +439,7 @@ def test_a_cancelled_call_ends_its_request() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asked
 
-    with FakeServer(Waiting) as server:
+    with LocalServer(Waiting) as server:
         asyncio.run(give_up())
         assert gone.wait(10)
 

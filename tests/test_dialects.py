@@ -10,8 +10,9 @@ import pytest
 from fastapi import Request
 from typing_extensions import TypedDict
 
-from app.dialects import DIALECTS, dialect
+from app.dialects import dialect
 from app.dialects.dialect import Ranked
+from app.dialects.spoken import DIALECTS
 from app.errors import Problem
 from app.main import create_app
 from models.rerank import Task

@@ -11,7 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
+from toolkit.local_server import LocalServer
 from toolkit.running import ROOT, Service, environment, free_port
 
 
@@ -66,7 +67,7 @@ def test_health_is_asked_where_the_service_listens(everywhere: Service, host: st
 
 @pytest.mark.parametrize("handler", [NotReady, NoHTTP])
 def test_not_healthy(handler: type[BaseHTTPRequestHandler]) -> None:
-    with FakeServer(handler) as server:
+    with LocalServer(handler) as server:
         done = check(RERANKER_PORT=str(server.server_port))
 
     assert (done.returncode, done.stderr) == (1, "")

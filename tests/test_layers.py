@@ -132,3 +132,10 @@ def test_requests_know_models_by_the_seam_alone() -> None:
         if imported.startswith("models") and imported not in SEAM
     }
     assert not beside
+
+
+def test_commands_start_without_the_front() -> None:
+    # Each start of the service runs some, and waits for what they import.
+    program = "import app.__main__, sys; sys.exit('fastapi' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

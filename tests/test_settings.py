@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dialects import DIALECTS
+from app.dialects.spoken import DIALECTS
 from app.keys import RequireKey
 from app.settings import OF_OTHERS, RULES, Settings, SettingsError
 from app.settings_page import updated

@@ -14,7 +14,8 @@ from starlette.datastructures import Headers
 
 from app.trace import Trace
 from models.llama.client import TRACE, LlamaServer
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
+from toolkit.local_server import LocalServer
 from toolkit.running import EXACT, Service, free_port, run_app, wait_until
 
 TRACE_ID, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -85,7 +86,7 @@ class _Calls(FakeHandler):
 @pytest.mark.anyio
 async def test_calls_to_llama_server_tell_the_trace() -> None:
     _Calls.parents = []
-    with FakeServer(_Calls) as server:
+    with LocalServer(_Calls) as server:
         async with LlamaServer(server.url, 5) as client:
             await client.special_token("<s>")
             TRACE.set({"traceparent": TOLD})
@@ -106,13 +107,13 @@ class _Collector(FakeHandler):
 
 
 @pytest.fixture
-def collector() -> Iterator[FakeServer]:
+def collector() -> Iterator[LocalServer]:
     _Collector.spans = []
-    with FakeServer(_Collector) as server:
+    with LocalServer(_Collector) as server:
         yield server
 
 
-def test_requests_are_spans(model: Path, exact_gguf: Path, collector: FakeServer) -> None:
+def test_requests_are_spans(model: Path, exact_gguf: Path, collector: LocalServer) -> None:
     variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "100"}
     variables |= {"OTEL_EXPORTER_OTLP_COMPRESSION": "none", "RERANKER_GGUF": str(exact_gguf)}
     body = {"query": "soup?", "documents": ["the secret soup is served"]}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import httpx
-from typing_extensions import Self
+
+from toolkit.local_server import LocalServer
 
 
 @dataclass(frozen=True)
@@ -60,22 +60,16 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-class SlowLlamaServer(ThreadingHTTPServer):
+class SlowLlamaServer(LocalServer):
     """Passes requests on to `target`, each slot as slow as `slowness`; serves at `url`."""
 
     daemon_threads = True
 
     def __init__(self, target: str, slowness: Slowness) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(_Handler)
         self.target = httpx.Client(base_url=target, timeout=60)
         self.slowness = slowness
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
-        return self
 
     def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self.server_close()
+        super().__exit__()
         self.target.close()

@@ -27,7 +27,8 @@ from tests.batch.job import (
     start,
     write_lines,
 )
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
+from toolkit.local_server import LocalServer
 from toolkit.running import wait_until
 
 LINES = [{"id": i, "query": str(i), "documents": ["a"]} for i in range(8)]
@@ -102,7 +103,7 @@ class Picky(FakeHandler):
 @pytest.fixture
 def picky() -> Iterator[str]:
     Picky.answers = {}
-    with FakeServer(Picky) as server:
+    with LocalServer(Picky) as server:
         yield server.url
 
 

@@ -10,7 +10,8 @@ from threading import Semaphore
 import pytest
 
 from tests.batch.job import BATCH, TEXTS, batch, check, failures_of, read_lines, scores, write_lines
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
+from toolkit.local_server import LocalServer
 from toolkit.running import ROOT, Service, environment, run_on_terminal
 
 
@@ -92,7 +93,7 @@ class Faulty(FakeHandler):
 
 @pytest.fixture
 def faulty() -> Iterator[str]:
-    with FakeServer(Faulty) as server:
+    with LocalServer(Faulty) as server:
         yield server.url
 
 

@@ -16,8 +16,9 @@ from app.evaluate.beir import read_beir
 from app.evaluate.bm25 import top
 from app.evaluate.dataset import DataError
 from app.evaluate.jsonl import read_jsonl
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
 from toolkit.browser import open_browser
+from toolkit.local_server import LocalServer
 from toolkit.running import ROOT, Service, run_app
 
 DEMO = ROOT / "weights/demo"
@@ -197,7 +198,7 @@ def test_a_run_takes_part_as_it_is(demo: Service, beir: Path, tmp_path: Path) ->
 
 
 def test_a_key_is_told_to_its_own_service_only(demo: Service, lists: Path, tmp_path: Path) -> None:
-    with FakeServer(Refuses) as other:
+    with LocalServer(Refuses) as other:
         ended = run_app(
             "evaluate",
             str(lists),

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
+from toolkit.local_server import LocalServer
 
 Damage = Callable[[bytes], bytes]
 
@@ -23,7 +24,7 @@ class _Handler(FakeHandler):
         self.answer(answer.status_code, content, max(len(content), len(answer.content)))
 
 
-class FaultyProxy(FakeServer):
+class FaultyProxy(LocalServer):
     """Passes requests on to `target`.
 
     Answers to `path` go through `damage`; as many bytes are promised as it was given, so what it

@@ -10,7 +10,7 @@ from schemathesis import Case
 from schemathesis.checks import CheckFunction
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from app.dialects import DIALECTS
+from app.dialects.spoken import DIALECTS
 from app.main import create_app
 from toolkit.running import Service
 

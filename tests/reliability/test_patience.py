@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 from app.client import Candidate, CircuitBreaker, Reranker, TooLate
-from app.dialects import DIALECTS
+from app.dialects.spoken import DIALECTS
 from app.forecast import Expected, Job
-from tests.fake_server import FakeHandler, FakeServer
+from tests.fake_server import FakeHandler
 from tests.in_process import Pointwise, app_of, client
+from toolkit.local_server import LocalServer
 from toolkit.running import EXACT, Service, run_app, wait_until
 from toolkit.slow_llama_server import SlowLlamaServer, Slowness
 
@@ -215,7 +216,7 @@ class Hasty(FakeHandler):
 
 def test_client_tells_its_patience() -> None:
     candidates = [Candidate(text, similarity=1.0) for text in "abc"]
-    with FakeServer(Hasty) as server:
+    with LocalServer(Hasty) as server:
         hasty = Reranker(server.url, timeout=5, breaker=CircuitBreaker(pause=600))
         with pytest.raises(TooLate) as refused:
             hasty.rerank("q", ["a", "b", "c"])
@@ -246,7 +247,7 @@ class Priorities(FakeHandler):
 def test_a_batch_lets_others_pass(tmp_path: Path) -> None:
     requests = tmp_path / "requests.jsonl"
     requests.write_text('{"query": "q", "documents": ["a"]}\n')
-    with FakeServer(Priorities) as server:
+    with LocalServer(Priorities) as server:
         done = run_app(
             "batch", str(requests), "--out", str(tmp_path / "out.jsonl"), RERANKER_URL=server.url
         )

@@ -102,32 +102,29 @@ def _haystack() -> Iterator[Client]:
         yield _python(f"Haystack, {name}", url, f"haystack_ranker {argument}", package)
 
 
-def _litellm() -> Iterator[Client]:
-    for provider, path in (
-        ("hosted_vllm", "/v1"),
-        ("jina_ai", "/v1/rerank"),
-        ("cohere", "/v2/rerank"),
-        ("infinity", ""),
-        ("voyage", "/v1"),
-        ("nvidia_nim", ""),
-        ("huggingface", "/v1"),
-    ):
-        script = f"litellm_rerank {provider} {path}"
-        yield _python(f"LiteLLM, `{provider}`", f"{H}{path}", script, _LITELLM)
+def _of_providers(name: str, script: str, package: str, paths: dict[str, str]) -> Iterator[Client]:
+    """A client of many services, by the name it gives to each and the path it is told."""
+    for provider, path in paths.items():
+        yield _python(f"{name}, `{provider}`", f"{H}{path}", f"{script} {provider} {path}", package)
 
 
-def _rerankers() -> Iterator[Client]:
-    for provider, path in (
-        ("cohere", "/v1/rerank"),
-        ("jina", "/v1/rerank"),
-        ("voyage", "/v1/rerank"),
-        ("mixedbread.ai", "/v1/reranking"),
-        ("pinecone", "/rerank"),
-        ("text-embeddings-inference", "/rerank"),
-    ):
-        script = f"rerankers_api {provider} {path}"
-        yield _python(f"rerankers, `{provider}`", f"{H}{path}", script, _RERANKERS)
-
+_LITELLM_PATHS = {
+    "hosted_vllm": "/v1",
+    "jina_ai": "/v1/rerank",
+    "cohere": "/v2/rerank",
+    "infinity": "",
+    "voyage": "/v1",
+    "nvidia_nim": "",
+    "huggingface": "/v1",
+}
+_RERANKERS_PATHS = {
+    "cohere": "/v1/rerank",
+    "jina": "/v1/rerank",
+    "voyage": "/v1/rerank",
+    "mixedbread.ai": "/v1/reranking",
+    "pinecone": "/rerank",
+    "text-embeddings-inference": "/rerank",
+}
 
 _APPLICATIONS = (
     _python("Agno", H, "agno_infinity", f"agno==3.0.5 {_INFINITY}"),
@@ -197,8 +194,8 @@ CLIENTS = (
     *_langchain(),
     *_llama_index(),
     *_haystack(),
-    *_litellm(),
-    *_rerankers(),
+    *_of_providers("LiteLLM", "litellm_rerank", _LITELLM, _LITELLM_PATHS),
+    *_of_providers("rerankers", "rerankers_api", _RERANKERS, _RERANKERS_PATHS),
     *_APPLICATIONS,
     *_MEMORIES,
     *_NOT_RUN,
